@@ -55,14 +55,14 @@ pub(crate) fn decided(decision: &Decision) -> String {
                 "{}: the best lr {} is the {end} of its grid; adding {} (extension {times} of at most {limit}, `extend: false` \
                  disables this)",
                 extension.added.schedule,
-                report::lr(extension.from),
-                report::lr(extension.added.base_lr),
+                report::short(extension.from),
+                report::short(extension.added.base_lr),
             )
         }
         Decision::Chosen { configs, tuning_seeds, deciding_seeds } => {
             let each = configs
                 .iter()
-                .map(|config| format!("{} at lr {}", config.schedule, report::lr(config.base_lr)));
+                .map(|config| format!("{} at lr {}", config.schedule, report::short(config.base_lr)));
             let each: Vec<String> = each.collect();
             format!(
                 "chosen on {}: {}; {deciding_seeds} fresh seeds decide",
@@ -140,10 +140,28 @@ fn sharing(missing: &[Missing], options: &Options) -> String {
     }
 }
 
-/// As in `9.3 times fewer` or `1.2 % fewer`.
+/// As in `9.3 times fewer` or `8 % fewer`.
 pub(crate) fn fewer(requested: u64, steps: u64) -> String {
     match requested as f64 / steps.max(1) as f64 {
-        times if times < 1.05 => format!("{:.1} % fewer", 100.0 * (1.0 - 1.0 / times)),
+        times if times < 1.5 => format!("{} % fewer", report::rounded(100.0 * (1.0 - 1.0 / times), 1)),
         times => format!("{times:.1} times fewer"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fewer;
+
+    #[test]
+    fn a_small_saving_is_a_percentage() {
+        for (requested, steps, text) in [
+            (187_440, 173_208, "8 % fewer"),
+            (720, 717, "0.4 % fewer"),
+            (1490, 1000, "33 % fewer"),
+            (1500, 1000, "1.5 times fewer"),
+            (1_944_000, 209_280, "9.3 times fewer"),
+        ] {
+            assert_eq!(fewer(requested, steps), text);
+        }
     }
 }

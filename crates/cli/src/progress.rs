@@ -113,7 +113,7 @@ impl Progress {
         let mut trials = HashMap::new();
         for Missing { trial, checkpoint } in round.missing {
             let config = &trial.config;
-            let label = format!("{} at lr {}", config.schedule_name, report::lr(config.base_lr));
+            let label = format!("{} at lr {}", config.schedule_name, report::short(config.base_lr));
             let (steps, counted) = (config.task.steps, checkpoint.as_ref().map_or(0, |(_, step)| *step));
             counts.steps_left += steps.saturating_sub(counted);
             let trial_state = Trial { label, steps, is_taken: false, stage: None, counted };

@@ -75,7 +75,7 @@ impl Status {
             add(7, ", ", format!("{rate:.digits$} steps/s"));
         }
         if let Some((loss, label)) = &self.best {
-            add(6, ", ", format!("best {}", report::number(*loss, 4)));
+            add(6, ", ", format!("best {}", report::Rounding::Significant.number(*loss)));
             add(9, " ", format!("({label})"));
         }
         parts
@@ -120,9 +120,9 @@ mod tests {
             [
                 "41/120 finished, 16 running, 1m23s left",
                 "41/120 finished, 16 running, 63 waiting, 1m23s left",
-                "41/120 finished, 16 running, 63 waiting, 3 diverged, 1m23s left, 5123 steps/s, best 0.0813",
+                "41/120 finished, 16 running, 63 waiting, 3 diverged, 1m23s left, 5123 steps/s, best 0.08134",
                 "41/120 finished, 16 running, 63 waiting, 3 diverged, 1m23s left + lr extensions, 5123 steps/s, \
-                 best 0.0813 (wsd at lr 0.03)",
+                 best 0.08134 (wsd at lr 0.03)",
             ]
         );
     }
@@ -156,6 +156,6 @@ mod tests {
     #[test]
     fn nothing_is_dropped_without_a_terminal() {
         let text = status().text(usize::MAX);
-        assert!(text.ends_with("5123 steps/s, best 0.0813 (wsd at lr 0.03)"), "{text}");
+        assert!(text.ends_with("5123 steps/s, best 0.08134 (wsd at lr 0.03)"), "{text}");
     }
 }

@@ -6,7 +6,7 @@ use store::TrialRecord;
 
 /// Describes a trial in a few words.
 pub(crate) fn title(row: &TrialRecord) -> String {
-    let lr = report::lr(row.base_lr);
+    let lr = report::short(row.base_lr);
     format!("trial {}, {} at lr {lr}, seed {}, {} steps", row.trial_id, row.schedule, row.seed, row.steps)
 }
 

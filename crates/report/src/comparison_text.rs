@@ -3,7 +3,7 @@
 use schedule::problem::counted;
 use verdict::comparison::{AtLr, AtSeed, Comparison};
 use verdict::family::Verdict;
-use verdict::numbers::{decimals, lr};
+use verdict::numbers::{Rounding, rounded, short};
 use verdict::pair::ALPHA;
 use verdict::ranking::Line;
 
@@ -13,7 +13,7 @@ use crate::rows::Rows;
 /// The verdict and its numbers in one sentence.
 pub fn sentence(comparison: &Comparison) -> String {
     let [a, b] = &comparison.names;
-    let at = |line: Option<&Line>| line.map(|line| lr(line.base_lr)).unwrap_or_default();
+    let at = |line: Option<&Line>| line.map(|line| short(line.base_lr)).unwrap_or_default();
     let n = comparison.versus.n;
     let lrs = format!("(lr {} vs {})", at(comparison.line_a()), at(comparison.line_b()));
     let word = match comparison.verdict {
@@ -24,17 +24,17 @@ pub fn sentence(comparison: &Comparison) -> String {
             let title = &comparison.ranking.metric.title;
             return format!("{a} and {b} have the same {title} on all {n} seeds {lrs}");
         }
-        _ if n == 0 => return format!("{a} and {b} can't be compared: no seed has an ended run of both"),
+        _ if n == 0 => return format!("{a} and {b} can't be compared: no seed has ended runs of both"),
         _ => format!("{a} and {b} are not significantly different"),
     };
-    let digits = decimals(comparison.versus.sd);
-    let interval = comparison
-        .versus
-        .interval
-        .map(|(low, high)| format!(" [{low:+.digits$}, {high:+.digits$}]"))
-        .unwrap_or_default();
+    let (diff, interval) = (comparison.versus.diff, comparison.versus.interval);
+    let shown = diff.into_iter().chain(interval.into_iter().flat_map(|(low, high)| [low, high]));
+    let rounding = Rounding::of(shown.map(f64::abs).reduce(f64::max), comparison.versus.sd);
+    let signed = |x: f64| rounding.signed(x);
+    let interval =
+        interval.map(|(low, high)| format!(" [{}, {}]", signed(low), signed(high))).unwrap_or_default();
     let title = &comparison.ranking.metric.title;
-    let difference = comparison.versus.diff.map(|diff| format!(", {title} {diff:+.digits$}{interval}"));
+    let difference = diff.map(|diff| format!(", {title} {}{interval}", signed(diff)));
     format!(
         "{word}{}{}; {a} wins on {} seeds{} {lrs}",
         difference.unwrap_or_default(),
@@ -100,10 +100,10 @@ pub fn details(comparison: &Comparison) -> Vec<String> {
             100.0 * high
         ));
     }
-    let digits = decimals(comparison.detectable.map(|x| x / 3.0));
     if let Some(detectable) = comparison.detectable {
         details.push(format!(
-            "a sweep like this one finds a true difference of {detectable:.digits$} with a probability of 80 %"
+            "a sweep like this one finds a true difference of {} with a probability of 80 %",
+            rounded(detectable, 2)
         ));
     }
     if let Some(seeds) = comparison.seeds_needed {
@@ -113,7 +113,7 @@ pub fn details(comparison: &Comparison) -> Vec<String> {
     }
     if let Some(retuned) = comparison.retuned {
         details.push(format!(
-            "if lrs are chosen again on resampled seeds, {a} is ahead in {:.0} % of draws ({a} keeps its lr in {:.0} %, {b} in \
+            "if the lrs are chosen again on resampled seeds, {a} is ahead in {:.0} % of draws ({a} keeps its lr in {:.0} %, {b} in \
              {:.0} %)",
             100.0 * retuned.ahead,
             100.0 * retuned.keeps_a,

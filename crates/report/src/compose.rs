@@ -2,10 +2,10 @@
 //! budgets. Pure: the same input gives the same document.
 
 use crate::document::{BudgetLine, Curve, Document, DocumentWarning, RankedSchedule, Sensitivity};
-use crate::ranking_rows::{notes, rank_range};
+use crate::ranking_rows::{column_notes, rank_range};
 use verdict::budgets::by_budget;
 use verdict::family::Verdict;
-use verdict::numbers::{decimals, lr};
+use verdict::numbers::{Rounding, short};
 use verdict::ranking::{Line, Options, Protocol, Ranking};
 use verdict::results::{RunResult, RunState, grids};
 use verdict::score::Direction;
@@ -103,12 +103,13 @@ fn verdict(ranking: &Ranking) -> String {
     if others == 1 {
         return format!("{name} is the only schedule of this sweep, so there is no comparison.");
     }
-    let digits = decimals(first.sd);
-    let mean = first.mean.map(|mean| format!(" ({} {mean:.digits$})", ranking.metric.title));
-    let at = format!("{name} at lr {}{}", lr(first.base_lr), mean.unwrap_or_default());
+    let rounding = Rounding::of(first.mean, first.sd);
+    let mean = first.mean.map(|mean| format!(" ({} {})", ranking.metric.title, rounding.number(mean)));
+    let at = format!("{name} at lr {}{}", short(first.base_lr), mean.unwrap_or_default());
     let beaten = ranking.lines.iter().filter(|line| line.verdict == Verdict::Worse).count();
     let tied: Vec<&str> = leaders.iter().skip(1).map(|line| line.schedule.as_str()).collect();
     match (tied.len(), beaten) {
+        (0, 1) => format!("{at} is significantly better than the other schedule."),
         (0, beaten) => format!("{at} is significantly better than all {beaten} others."),
         (_, 0) if !ranking.can_decide() => format!(
             "{at} has the best mean, but there are too few seeds for significant differences: all {others} schedules are \
@@ -136,7 +137,7 @@ fn method(ranking: &Ranking) -> Vec<String> {
         Protocol::Tuning => "These are tuning runs, which only choose configs.",
     };
     let mut method = vec![chosen.to_owned()];
-    method.extend(notes(ranking).into_iter().map(|note| format!("{note}.")));
+    method.extend(column_notes(ranking).into_iter().map(|note| format!("{note}.")));
     method.push("Diverged runs count as infinitely bad.".to_owned());
     method
 }

@@ -26,4 +26,4 @@ pub use html::html;
 pub use markdown::markdown;
 pub use ranking_rows::by_config;
 pub use rows::{Cell, Format, Rows};
-pub use verdict::numbers::{accuracy, decimals, lr, number, short};
+pub use verdict::numbers::{Rounding, accuracy, exact_lr, rounded, short};

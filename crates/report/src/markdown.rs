@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use crate::document::{Document, RankedSchedule};
-use crate::ranking_rows::{ACCURACY, P_ADJUSTED, P_RAW, TOO_FEW, p_value, wins};
-use verdict::numbers::{accuracy, capital, decimals, lr};
+use crate::ranking_rows::{ACCURACY, P_ADJUSTED, P_RAW, TOO_FEW, mean, p_value, wins};
+use verdict::numbers::{Rounding, accuracy, capital, short};
 
 /// The document as Markdown, ending with a line break.
 pub fn markdown(document: &Document) -> String {
@@ -67,14 +67,9 @@ pub(crate) fn head(document: &Document) -> Vec<&str> {
 
 /// The cells of a line of the ranking, for the columns of `head`.
 pub(crate) fn row(document: &Document, line: &RankedSchedule) -> Vec<String> {
-    let digits = decimals(line.sd);
+    let rounding = Rounding::of(line.mean, line.sd);
+    let signed = |x: f64| rounding.signed(x);
     let edge = line.edge.map(|edge| format!(" {}", edge.flag())).unwrap_or_default();
-    let mean = match (line.mean, line.sd) {
-        (Some(mean), Some(sd)) => format!("{mean:.digits$} ± {sd:.digits$}"),
-        (Some(mean), None) => format!("{mean:.digits$}"),
-        (None, _) if line.diverged > 0 => "diverged".to_owned(),
-        (None, _) => "—".to_owned(),
-    };
     let seeds = if line.n + line.diverged == line.requested {
         line.requested.to_string()
     } else {
@@ -83,10 +78,10 @@ pub(crate) fn row(document: &Document, line: &RankedSchedule) -> Vec<String> {
     let mut cells = vec![
         line.ranks.clone(),
         line.schedule.clone(),
-        if line.tie_group == 0 { "—".to_owned() } else { format!("{}{edge}", lr(line.base_lr)) },
-        mean,
-        line.diff.map(|diff| format!("{diff:+.digits$}")).unwrap_or_default(),
-        line.interval.map(|(low, high)| format!("{low:+.digits$} to {high:+.digits$}")).unwrap_or_default(),
+        if line.tie_group == 0 { "—".to_owned() } else { format!("{}{edge}", short(line.base_lr)) },
+        mean(rounding, line.mean, line.sd, line.diverged),
+        line.diff.map(signed).unwrap_or_default(),
+        line.interval.map(|(low, high)| format!("{} to {}", signed(low), signed(high))).unwrap_or_default(),
     ];
     if has_family(document) {
         cells.push(p_value(line.p_raw));

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use verdict::family::Verdict;
-use verdict::numbers::{accuracy, decimals, lr, number};
+use verdict::numbers::{Rounding, accuracy, short};
 use verdict::pair::ALPHA;
 use verdict::ranking::{Edge, Line, Protocol, Ranking};
 use verdict::results::{Grid, Purpose, RunResult, RunState, grids};
@@ -76,20 +76,13 @@ pub fn table(ranking: &Ranking) -> Rows {
 }
 
 fn row(ranking: &Ranking, line: &Line, is_family: bool) -> Vec<Cell> {
-    let digits = decimals(line.sd);
-    let rounded = |x: f64| number(x, digits);
-    let signed = |x: f64| format!("{}{}", if x.is_sign_negative() { "" } else { "+" }, number(x, digits));
-    let mean = match (line.mean, line.sd) {
-        (Some(mean), Some(sd)) => format!("{} ± {}", rounded(mean), rounded(sd)),
-        (Some(mean), None) => rounded(mean),
-        (None, _) if line.diverged > 0 => "diverged".to_owned(),
-        (None, _) => "—".to_owned(),
-    };
+    let rounding = Rounding::of(line.mean, line.sd);
+    let signed = |x: f64| rounding.signed(x);
     let mut cells = vec![
         rank_range(line.ranks, line.verdict),
         line.schedule.clone(),
         if line.has_results() { best_lr(line) } else { "—".to_owned() },
-        mean,
+        mean(rounding, line.mean, line.sd, line.diverged),
         line.versus.diff.map(signed).unwrap_or_default(),
         line.versus
             .interval
@@ -113,8 +106,24 @@ fn row(ranking: &Ranking, line: &Line, is_family: bool) -> Vec<Cell> {
     cells.into_iter().map(Cell::Text).collect()
 }
 
-/// Footnotes that explain the columns of the table.
+/// Footnotes that explain the table.
 pub fn notes(ranking: &Ranking) -> Vec<String> {
+    let mut notes = column_notes(ranking);
+    if notes.is_empty() {
+        return notes;
+    }
+    match ranking.protocol {
+        Protocol::CrossFitted => {}
+        Protocol::Decided => notes.push("each lr was chosen on separate tuning seeds".to_owned()),
+        Protocol::Tuning => {
+            notes.push("these are the tuning seeds, which choose lrs: nothing is decided".to_owned())
+        }
+    }
+    notes
+}
+
+/// Footnotes that explain the columns of the table.
+pub(crate) fn column_notes(ranking: &Ranking) -> Vec<String> {
     if ranking.p_floor.is_none() {
         return Vec::new();
     }
@@ -137,16 +146,9 @@ pub fn notes(ranking: &Ranking) -> Vec<String> {
     } else {
         vec![format!("p: exact sign-flip test, paired by seed; significant: p < {ALPHA}")]
     };
-    match ranking.protocol {
-        Protocol::CrossFitted => {}
-        Protocol::Decided => notes.push("each lr was chosen on separate tuning seeds".to_owned()),
-        Protocol::Tuning => {
-            notes.push("these are the tuning seeds, which choose lrs: nothing is decided".to_owned())
-        }
-    }
     if ranking.lines.iter().any(|line| line.verdict == Verdict::Equivalent) {
         notes.push(
-            "~: equivalent to the first schedule, the difference is within ±rope (two one-sided tests)"
+            "~: equivalent to the first schedule: the difference is within the limits of --rope (two one-sided tests)"
                 .to_owned(),
         );
     }
@@ -180,10 +182,20 @@ pub(crate) fn p_value(p: Option<f64>) -> String {
     }
 }
 
+/// A mean with its standard deviation, or why there is none.
+pub(crate) fn mean(rounding: Rounding, mean: Option<f64>, sd: Option<f64>, diverged: usize) -> String {
+    match (mean, sd) {
+        (Some(mean), Some(sd)) => format!("{} ± {}", rounding.number(mean), rounding.number(sd)),
+        (Some(mean), None) => rounding.number(mean),
+        (None, _) if diverged > 0 => "diverged".to_owned(),
+        (None, _) => "—".to_owned(),
+    }
+}
+
 /// The best lr, with a mark if it is at the edge.
 fn best_lr(line: &Line) -> String {
     let edge = line.edge.map(|edge| format!(" {}", edge.flag())).unwrap_or_default();
-    format!("{}{edge}", lr(line.base_lr))
+    format!("{}{edge}", short(line.base_lr))
 }
 
 /// The mark of an axis whose chosen value is the lowest or highest that was tried.

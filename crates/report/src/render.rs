@@ -21,7 +21,7 @@ impl Rows {
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(self.columns.iter().map(|name| printable(name)));
         for row in &self.rows {
-            table.add_row(self.columns.iter().zip(row).map(|(column, cell)| cell.display(column)));
+            table.add_row(self.columns.iter().zip(row).map(|(column, cell)| self.shown(column, cell)));
         }
         for (i, column) in table.column_iter_mut().enumerate() {
             let number = |row: &Vec<Cell>| {

@@ -11,6 +11,8 @@ pub struct Rows {
     pub columns: Vec<String>,
     /// Rows, each as long as `columns`.
     pub rows: Vec<Vec<Cell>>,
+    /// Whether tables show base lrs in full, to be copied into SQL, and not with four digits.
+    pub exact_lrs: bool,
 }
 
 /// One value.
@@ -42,7 +44,16 @@ pub enum Format {
 impl Rows {
     /// A table without rows.
     pub fn new<'a>(columns: impl IntoIterator<Item = &'a str>) -> Self {
-        Self { columns: columns.into_iter().map(str::to_owned).collect(), rows: Vec::new() }
+        Self { columns: columns.into_iter().map(str::to_owned).collect(), ..Self::default() }
+    }
+
+    /// A cell of a table, as a value of `column`.
+    pub(crate) fn shown(&self, column: &str, cell: &Cell) -> String {
+        match cell {
+            Cell::Real(x) if column == "base_lr" && self.exact_lrs => crate::exact_lr(*x),
+            Cell::Real(x) if matches!(column, "base_lr" | "lr") => crate::short(*x),
+            other => other.plain(),
+        }
     }
 
     /// Removes a column.
@@ -60,17 +71,9 @@ impl Cell {
     /// The cell for display: rounded, and without control characters that a terminal would execute.
     pub fn plain(&self) -> String {
         match self {
-            Cell::Real(x) if x.is_finite() => short(*x),
+            Cell::Real(x) if x.is_finite() => crate::rounded(*x, DIGITS),
             Cell::Text(text) => printable(text),
             other => other.raw(),
-        }
-    }
-
-    /// The cell for display, as a value of `column`: a base lr is exact, so that it can be pasted into a query.
-    pub fn display(&self, column: &str) -> String {
-        match self {
-            Cell::Real(x) if column == "base_lr" => crate::lr(*x),
-            other => other.plain(),
         }
     }
 
@@ -97,16 +100,8 @@ impl Cell {
     }
 }
 
-/// At most 7 significant digits, no trailing zeros; an exponent only far from 1.
-fn short(x: f64) -> String {
-    let size = x.abs();
-    if size != 0.0 && !(1e-5..1e9).contains(&size) {
-        return format!("{x:.6e}");
-    }
-    let before = if size >= 1.0 { size.log10() as usize + 1 } else { 0 };
-    let digits = format!("{x:.*}", 7_usize.saturating_sub(before));
-    if digits.contains('.') { digits.trim_end_matches('0').trim_end_matches('.').to_owned() } else { digits }
-}
+/// Significant digits of a number that is not a learning rate.
+const DIGITS: usize = 7;
 
 pub(crate) fn printable(text: &str) -> String {
     let show = |c: char| match c {
@@ -162,10 +157,16 @@ mod tests {
     }
 
     #[test]
-    fn a_base_lr_is_shown_with_all_digits() {
+    fn numbers_are_rounded_in_tables_only() {
         let mut rows = Rows::new(["base_lr", "loss"]);
-        rows.rows.push(vec![0.700_000_000_000_000_1.into(), 0.700_000_000_000_000_1.into()]);
-        assert_eq!(rows.render(Format::Table), "           base_lr  loss\n0.7000000000000001   0.7\n");
+        rows.rows.push(vec![0.001_778_279_410_038_923.into(), 3.214_159_265_358_979e-7.into()]);
+        assert_eq!(rows.render(Format::Table), " base_lr         loss\n0.001778  3.214159e-7\n");
+        rows.exact_lrs = true;
+        assert_eq!(
+            rows.render(Format::Table),
+            "             base_lr         loss\n0.001778279410038923  3.214159e-7\n"
+        );
+        assert_eq!(rows.render(Format::Csv), "base_lr,loss\n0.001778279410038923,0.0000003214159265358979\n");
     }
 
     #[test]
@@ -174,22 +175,6 @@ mod tests {
         rows.rows.push(vec![1_usize.into(), 2_usize.into(), 3_usize.into()]);
         let json: Json = serde_json::from_str(&rows.render(Format::Json)).expect("JSON");
         assert_eq!(json[0].to_string(), r#"{"b":1,"a":2,"b_2":3}"#);
-    }
-
-    #[test]
-    fn displayed_numbers_are_rounded() {
-        for (x, text) in [
-            (0.423_236_283, "0.4232363"),
-            (0.0, "0"),
-            (0.1, "0.1"),
-            (-12.5, "-12.5"),
-            (1234.0, "1234"),
-            (123_456.789, "123456.8"),
-            (1e-7, "1.000000e-7"),
-            (2.5e12, "2.500000e12"),
-        ] {
-            assert_eq!(short(x), text);
-        }
     }
 
     #[test]

@@ -6,8 +6,10 @@ use verdict::results::{RunResult, RunState, TrialRecord};
 use verdict::score::{Direction, Score};
 
 use crate::comparison_text::sentence;
+use crate::compose::{Material, compose};
+use crate::markdown::markdown;
 use crate::ranking_rows::{rows, table};
-use crate::rows::Cell;
+use crate::rows::{Cell, Format};
 
 fn run(schedule: &str, seed: i64, state: RunState) -> RunResult {
     let score = match state {
@@ -54,6 +56,31 @@ fn diverged_and_missing_runs_have_no_mean() {
 
 fn text(text: &str) -> Cell {
     Cell::Text(text.to_owned())
+}
+
+#[test]
+fn losses_near_0_and_long_lrs_have_four_digits() {
+    let small = |factor: f64| NOISE.map(|noise| 3.214e-7 * (factor + noise));
+    let mut results = [runs("a", small(1.0)), runs("b", small(2.0))].concat();
+    results.iter_mut().for_each(|run| run.trial.base_lr = 0.1 + 0.2);
+    let ranking = plain(&results);
+    let row =
+        |i: usize| table(&ranking).rows[i][2..6].iter().map(Cell::plain).collect::<Vec<_>>().join(" | ");
+    assert_eq!(row(0), "0.3 | 3.230e-7 ± 5.364e-9 |  | ");
+    assert_eq!(row(1), "0.3 | 6.444e-7 ± 5.364e-9 | +3.214e-7 | +3.214e-7 to +3.214e-7");
+    let sentence = sentence_for(&results, "b", "a");
+    assert!(sentence.starts_with("b is worse than a, valid loss +3.214e-7 [+3.214e-7, "), "{sentence}");
+    let document = compose(&ranking, &results, &Options::default(), &[], Material::default());
+    assert_eq!(
+        document.verdict,
+        "a at lr 0.3 (valid loss 3.230e-7) is significantly better than the other schedule."
+    );
+    assert!(
+        markdown(&document).contains("| 0.3 | 6.444e-7 ± 5.364e-9 | +3.214e-7 |"),
+        "{}",
+        markdown(&document)
+    );
+    assert!(rows(&ranking).render(Format::Csv).contains(",0.30000000000000004,"), "exact for programs");
 }
 
 #[test]

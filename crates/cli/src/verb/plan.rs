@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use report::plot::Scale;
-use report::{Cell, Format, Rows, lr};
+use report::{Cell, Format, Rows, short};
 use schedule::problem::counted;
 use serde_json::json;
 use spec::trial::{Program, Trial};
@@ -259,7 +259,7 @@ fn summary(
 fn schedules(spec: &spec::Spec, plan: &spec::Plan) -> Rows {
     let mut rows = Rows::new(["schedule", "variants", "base lrs", "seeds", "trials", "steps"]);
     for schedule in &spec.schedules {
-        let lrs: Vec<String> = schedule.lrs(spec).into_iter().map(lr).collect();
+        let lrs: Vec<String> = schedule.lrs(spec).into_iter().map(short).collect();
         let own = plan.trials.iter().filter(|trial| trial.config.schedule_name == schedule.key.name);
         let (mut trials, mut steps) = (0_usize, 0_u64);
         for trial in own {

@@ -19,6 +19,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let table = wait_for(async { Ok::<_, Failure>(open(&global.context).await?.query(&args.sql).await?) })?;
     let mut rows = Rows::new(table.columns.iter().map(String::as_str));
+    rows.exact_lrs = true;
     rows.rows = table.rows.into_iter().map(|row| row.into_iter().map(cell).collect()).collect();
     print(&rows.render(Format::from(&args.format)))
 }

@@ -50,15 +50,27 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
         Format::Table => {
             let known = fields.into_iter().filter(|(_, value)| *value != Cell::Null);
             let rows =
-                known.map(|(name, value)| vec![name.into(), Cell::Text(value.display(name))]).collect();
-            Rows { columns: vec!["field".to_owned(), "value".to_owned()], rows }
+                known.map(|(name, value)| vec![name.into(), Cell::Text(shown(name, &value))]).collect();
+            Rows { columns: vec!["field".to_owned(), "value".to_owned()], rows, ..Rows::default() }
         }
         Format::Json | Format::Csv => {
             let (names, values): (Vec<_>, Vec<_>) = fields.into_iter().unzip();
-            Rows { columns: names.into_iter().map(str::to_owned).collect(), rows: vec![values] }
+            Rows {
+                columns: names.into_iter().map(str::to_owned).collect(),
+                rows: vec![values],
+                ..Rows::default()
+            }
         }
     };
     print(&rows.render(format))
+}
+
+/// The base lr is exact here, to be copied into a query or a sweep file.
+fn shown(name: &str, value: &Cell) -> String {
+    match value {
+        Cell::Real(x) if name == "base_lr" => report::exact_lr(*x),
+        other => other.plain(),
+    }
 }
 
 fn fields(row: &TrialRecord) -> Vec<(&'static str, Cell)> {

@@ -2,7 +2,7 @@
 
 use super::{Axis, Chart, LEFT, NoChart, RIGHT, Rule, Shape, Text};
 use crate::document::{Curve, Document, RankedSchedule, Sensitivity};
-use verdict::numbers::{capital, lr};
+use verdict::numbers::{capital, short};
 
 /// Index of a schedule in the ranking.
 fn position(document: &Document, name: &str) -> Option<usize> {
@@ -167,7 +167,7 @@ pub(crate) fn sensitivity(document: &Document) -> Result<Chart, NoChart> {
         let drawn = own.points.iter().map(|(lr, mean, _)| (*lr, mean.unwrap_or(f64::NAN)));
         chart.line(*i, drawn, (&x, &y), &own.schedule);
         for (at, mean, diverged) in &own.points {
-            let label = format!("{} at lr {}, {} diverged", own.schedule, lr(*at), diverged);
+            let label = format!("{} at lr {}, {} diverged", own.schedule, short(*at), diverged);
             match mean {
                 Some(mean) => {
                     let chosen = *at == own.chosen;

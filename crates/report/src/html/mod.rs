@@ -13,7 +13,7 @@ use crate::chart::{Chart, LEFT, NoChart, RIGHT};
 use crate::document::Document;
 use crate::escape::{escape, is_bidi_mark};
 use crate::markdown::{head, row};
-use verdict::numbers::{capital, lr, short};
+use verdict::numbers::{capital, short};
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
@@ -246,7 +246,7 @@ fn sensitivity(document: &Document) -> String {
                 let mean = mean.map_or("—".to_owned(), short);
                 let diverged = if *diverged > 0 { format!(" ({diverged} diverged)") } else { String::new() };
                 let mark = if *at == own.chosen { " ◀" } else { "" };
-                format!("{}: {mean}{diverged}{mark}", lr(*at))
+                format!("{}: {mean}{diverged}{mark}", short(*at))
             })
             .collect();
         let edge = own.edge.map(|edge| format!("EDGE: the {} lr that was tried", edge.word()));

@@ -37,7 +37,7 @@
     steps.forEach((at, i) => { if (Math.abs(at - step) < Math.abs(steps[best] - step)) best = i; });
     return best;
   };
-  const short = (x) => (x === null || x === undefined ? "–" : Number(x.toPrecision(3)).toString());
+  const short = (x) => (x === null || x === undefined ? "–" : x !== 0 && Math.abs(x) < 1e-3 ? x.toExponential(3) : Number(x.toPrecision(4)).toString());
   let step = last;
   const show = () => {
     const x = left + (right - left) * step / last;

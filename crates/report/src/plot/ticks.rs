@@ -71,7 +71,7 @@ pub(crate) fn log(low: f64, high: f64, number: usize) -> Vec<Tick> {
 
 /// The label of a round number on an axis of many decades.
 pub(super) fn power(value: f64) -> String {
-    if value != 0.0 && value.abs() < 1e-3 { format!("{value:e}") } else { crate::short(value) }
+    crate::short(value)
 }
 
 /// 1, 2 or 5 times a power of ten, no smaller than `step`.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Input, Kind, Warning, listed, names, warning};
 use crate::budgets::by_budget;
 use crate::family::Verdict;
-use crate::numbers::lr;
+use crate::numbers::short;
 use crate::ranking::{Line, Ranking};
 use crate::score::Direction;
 
@@ -57,7 +57,7 @@ pub(super) fn edge(input: Input<'_>) -> Vec<Warning> {
 /// The values of a line's config that are at an edge, as in `wsd: lr 0.3 (the highest)`.
 fn edges(line: &Line) -> Vec<String> {
     let lr =
-        line.edge.map(|edge| format!("{}: lr {} (the {})", line.schedule, lr(line.base_lr), edge.word()));
+        line.edge.map(|edge| format!("{}: lr {} (the {})", line.schedule, short(line.base_lr), edge.word()));
     let axes = line
         .axis_edges
         .iter()

@@ -205,10 +205,10 @@ fn in_file(args: &Args, file: &Path, name: Option<&str>, global: &Global) -> Res
         }
     }
     // Runs that are the same at several base lrs are one config, stored with the first lr.
-    let lrs =
-        spec.schedules.iter().find(|schedule| schedule.key.name == name).map(|schedule| schedule.lrs(&spec));
-    let merged = |lr| configs.len() == 1 && lrs.iter().flatten().any(|known| same_lr(*known, lr));
-    let lr = args.lr.filter(|lr| !merged(*lr));
+    let own = spec.schedules.iter().find(|schedule| schedule.key.name == name);
+    let lrs = own.map(|schedule| schedule.lrs(&spec)).unwrap_or_default();
+    let merged = |lr| configs.len() == 1 && lrs.iter().any(|known| same_lr(*known, lr));
+    let lr = args.lr.map(|lr| in_full(lr, &lrs)).filter(|lr| !merged(*lr));
     let config = chosen(lr, args.config.as_deref(), &configs, name, &shown.to_string())?;
     let title = format!("Schedule `{name}` of {shown} at base lr {}{}", config.base_lr, axes(config));
     Ok(Found { title, schedule: config.schedule.clone(), used: None })
@@ -217,6 +217,18 @@ fn in_file(args: &Args, file: &Path, name: Option<&str>, global: &Global) -> Res
 /// Whether two base lrs are equal in single precision, which updates use.
 fn same_lr(a: f64, b: f64) -> bool {
     a as f32 == b as f32
+}
+
+/// The base lr that `lr` means: one of `known`, also if it is rounded as in tables.
+fn in_full(lr: f64, known: &[f64]) -> f64 {
+    if known.iter().any(|known| same_lr(*known, lr)) {
+        return lr;
+    }
+    let rounded = |known: &f64| report::short(*known).parse() == Ok(lr);
+    match known.iter().copied().filter(rounded).collect::<Vec<_>>().as_slice() {
+        [only] => *only,
+        _ => lr,
+    }
 }
 
 /// The config that --lr and --config select.

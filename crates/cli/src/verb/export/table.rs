@@ -54,7 +54,7 @@ impl Table {
 
     /// Appends rows.
     pub(crate) fn write(&mut self, rows: Vec<Vec<Cell>>) -> Outcome {
-        let rows = Rows { columns: self.columns.clone(), rows };
+        let rows = Rows { columns: self.columns.clone(), rows, ..Rows::default() };
         match &mut self.sink {
             Sink::Csv(output) => output.append(lines::csv(&rows).as_bytes()),
             Sink::Jsonl(output) => output.append(lines::json(&rows).as_bytes()),

@@ -54,7 +54,7 @@ fn experiment(time: f64, sweep: &str, axes: &[Axis]) -> Vec<u8> {
 
 /// The path of a run within the folder, as in `cosine/lr=0.1,to=0,seed=1`.
 fn words(run: &TrialRecord, axes: &[Axis]) -> Vec<String> {
-    let mut last = format!("lr={}", report::lr(run.base_lr));
+    let mut last = format!("lr={}", report::exact_lr(run.base_lr));
     for axis in axes {
         let value = axis.cell(run).plain();
         if !value.is_empty() {

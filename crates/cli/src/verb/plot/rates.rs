@@ -87,7 +87,7 @@ fn of_schedule(args: &Args, source: &Source) -> Result<Figure, Failure> {
         title: title.split_whitespace().collect::<Vec<_>>().join(" "),
         notes: Vec::new(),
         x_title: steps_title(args.steps_per_epoch),
-        y_title: format!("learning rate (1x = {})", report::lr(base_lr)),
+        y_title: format!("learning rate (1x = {})", report::short(base_lr)),
         scale: scale(args),
         total,
         curves: vec![curve("lr", &schedule, total)],
@@ -156,7 +156,7 @@ pub(crate) fn of_sweep(
             let mut base_lr = common;
             if let (None, Some(lrs)) = (lr, &variant.lrs) {
                 base_lr = middle(&sorted(lrs));
-                name.push_str(&format!(" at lr {}", report::lr(base_lr)));
+                name.push_str(&format!(" at lr {}", report::short(base_lr)));
                 own = true;
             }
             let horizon = Horizon { base_lr, total, steps_per_epoch };
@@ -176,7 +176,7 @@ pub(crate) fn of_sweep(
     });
     let y_title = match own {
         true => "learning rate".to_owned(),
-        false => format!("learning rate (1x = {})", report::lr(common)),
+        false => format!("learning rate (1x = {})", report::short(common)),
     };
     let figure = Figure {
         title: format!("{}: learning rates", spec.name),
@@ -228,7 +228,7 @@ fn point(spec: &Spec, lr: Option<f64>) -> Result<(&Point, f64, String), Failure>
     let base_lr = lr.unwrap_or_else(|| middle(&lrs));
     let point = spec.points.iter().find(|point| point.base_lr == Some(base_lr)).or(spec.points.first());
     let point = point.ok_or_else(|| Failure::failed("the sweep has no runs"))?;
-    let words: Vec<String> = lrs.iter().map(|lr| report::lr(*lr)).collect();
+    let words: Vec<String> = lrs.iter().map(|lr| report::short(*lr)).collect();
     let others = match lrs.as_slice() {
         [] => String::new(),
         [only] if *only == base_lr => String::new(),
@@ -238,7 +238,7 @@ fn point(spec: &Spec, lr: Option<f64>) -> Result<(&Point, f64, String), Failure>
     let axes: Vec<String> = point.chosen.iter().map(|(path, value)| format!(", {path}: {value}")).collect();
     let at = match (lrs.as_slice(), lr) {
         ([], None) => "each at its own base lr".to_owned(),
-        _ => format!("at base lr {}{others}", report::lr(base_lr)),
+        _ => format!("at base lr {}{others}", report::short(base_lr)),
     };
     let note = format!("{at}; {} steps{}", point.task.steps, axes.concat());
     Ok((point, base_lr, note))
