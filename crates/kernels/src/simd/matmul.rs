@@ -1,10 +1,14 @@
 //! Matrix products. Each output element adds its k products in the order of k, each with one fused multiply-add. Vectors run across
-//! the columns of the output, never across k, so the bits do not depend on the instruction set or on the other elements.
+//! the columns of the output, never across k, so the bits do not depend on the instruction set, on the other elements, or on how
+//! the matrices are split.
+//!
+//! C is computed in tiles whose sums stay in registers. For the tiles, B is copied into panels as wide as a tile, with zeros beyond the
+//! last column, and A into panels as high as a tile, if it has no contiguous rows. k is split so that a panel of B stays in the L1 cache
+//! and a block of A in the L2 cache; between two blocks of k the sums wait in memory, which does not change them.
 
-use super::{Level, Vector, load, store};
+use super::{Level, Vector, level};
 
-/// A matrix that is read element by element: element (i, j) is `data[i * row + j * column]`. A transposed
-/// matrix is the same data with the strides exchanged.
+/// A matrix that is read element by element: element (i, j) is `data[i * row + j * column]`.
 #[derive(Debug, Clone, Copy)]
 pub struct Strided<'a> {
     /// The elements.
@@ -15,42 +19,157 @@ pub struct Strided<'a> {
     pub column: usize,
 }
 
-/// Operations on a finished element of the product.
+impl<'a> Strided<'a> {
+    /// A matrix of contiguous rows with `columns` numbers.
+    pub fn rows(data: &'a [f32], columns: usize) -> Self {
+        Self { data, row: columns, column: 1 }
+    }
+
+    /// The transposed matrix: the same data with the strides exchanged.
+    pub fn transposed(self) -> Self {
+        Self { row: self.column, column: self.row, ..self }
+    }
+}
+
+/// The result of a product: row i starts at `data[i * row]`. The numbers between two rows stay as they are.
+#[derive(Debug)]
+pub struct Target<'a> {
+    /// The elements.
+    pub data: &'a mut [f32],
+    /// Distance between rows.
+    pub row: usize,
+}
+
+impl<'a> Target<'a> {
+    /// Contiguous rows with `columns` numbers.
+    pub fn rows(data: &'a mut [f32], columns: usize) -> Self {
+        Self { data, row: columns }
+    }
+}
+
+/// Operations on a finished sum of products, in the order of the fields.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Epilogue<'a> {
     /// Added to each row; has the length of a row.
     pub bias: Option<&'a [f32]>,
     /// Whether negative results become 0.
     pub relu: bool,
+    /// Added to the result; element (i, j) has the same index as in C.
+    pub residual: Option<&'a [f32]>,
+    /// Whether the result is added to what C contains. The finished result is added, with one rounding: the bits are those of a
+    /// product and a separate sum.
+    pub accumulate: bool,
 }
 
-/// C = A B: `a` is (m, k), `b` is (k, n) with contiguous rows, `c` is (m, n) contiguous. Every element of
-/// `c` is overwritten.
+/// The buffers for the copies of matrices, and the instruction set. It grows with the largest product and is used again and again.
+#[derive(Debug, Clone)]
+pub struct Workspace {
+    level: Level,
+    /// Panels of A.
+    a: Vec<Line>,
+    /// Panels of B.
+    b: Vec<Line>,
+    /// Sums between two blocks of k, if C can't contain them.
+    sums: Vec<Line>,
+}
+
+/// A cache line, so that panels are aligned.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+struct Line(#[expect(dead_code, reason = "read and written through pointers")] [f32; 16]);
+
+/// At least `numbers` numbers, on whole cache lines. Their values are arbitrary.
+fn room(buffer: &mut Vec<Line>, numbers: usize) -> *mut f32 {
+    let lines = numbers.div_ceil(16);
+    if buffer.len() < lines {
+        buffer.resize(lines, Line([0.0; 16]));
+    }
+    buffer.as_mut_ptr().cast()
+}
+
+impl Default for Workspace {
+    fn default() -> Self {
+        Self::at(level())
+    }
+}
+
+impl Workspace {
+    /// Empty buffers for products with this instruction set.
+    pub fn at(level: Level) -> Self {
+        Self { level, a: Vec::new(), b: Vec::new(), sums: Vec::new() }
+    }
+}
+
+/// Whether the last element of a matrix with these numbers of rows and columns, at these distances, is inside a slice.
+fn fits(len: usize, (rows, row): (usize, usize), (columns, column): (usize, usize)) -> bool {
+    let (Some(i), Some(j)) = (rows.checked_sub(1), columns.checked_sub(1)) else { return true };
+    let last = i.checked_mul(row).zip(j.checked_mul(column)).and_then(|(i, j)| i.checked_add(j));
+    last.is_some_and(|last| last < len)
+}
+
+/// C = A B, followed by the epilogue: A is (m, k), B is (k, n), C is (m, n).
 ///
 /// # Panics
 /// The slices are shorter than their shapes: a bug of the caller.
 pub fn matmul(
-    level: Level,
     (m, n, k): (usize, usize, usize),
     a: Strided<'_>,
-    b: &[f32],
-    c: &mut [f32],
+    b: Strided<'_>,
+    c: Target<'_>,
     epilogue: Epilogue<'_>,
+    workspace: &mut Workspace,
 ) {
     // The only bounds checks: all code below computes addresses inside these shapes.
-    assert!(m == 0 || k == 0 || a.data.len() > (m - 1) * a.row + (k - 1) * a.column, "a is too short");
-    assert!(b.len() >= k * n && c.len() >= m * n, "b or c is too short");
+    assert!(fits(a.data.len(), (m, a.row), (k, a.column)), "a is too short");
+    assert!(fits(b.data.len(), (k, b.row), (n, b.column)), "b is too short");
+    assert!(fits(c.data.len(), (m, c.row), (n, 1)), "c is too short");
+    assert!(m < 2 || c.row >= n, "the rows of c overlap");
     assert!(epilogue.bias.is_none_or(|bias| bias.len() >= n), "the bias is too short");
-    let product = Product { m, n, k, a, b, epilogue };
-    match level {
+    let residual = epilogue.residual.is_none_or(|residual| fits(residual.len(), (m, c.row), (n, 1)));
+    assert!(residual, "the residual is too short");
+    let product = Product { m, n, k, a, b, c: c.data.as_mut_ptr(), row: c.row, epilogue };
+    match workspace.level {
         // SAFETY: the bounds were checked above; a level is used only if the processor has it
         // (`Level::available`, `selected_level`).
-        Level::Scalar => unsafe { tiles::<f32>(&product, c) },
+        Level::Scalar => unsafe { product.run::<f32>(workspace) },
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => unsafe { tiles_avx2(&product, c) },
+        Level::Avx2 => unsafe { product.avx2(workspace) },
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => unsafe { tiles_avx512(&product, c) },
+        Level::Avx512 => unsafe { product.avx512(workspace) },
     }
+}
+
+/// Vectors in a row of a tile.
+const WIDE: usize = 2;
+/// The heights of tiles. A `Vector` has registers for those up to its `HIGHEST`.
+const HEIGHTS: [usize; 8] = [12, 8, 6, 5, 4, 3, 2, 1];
+/// The most of k in a block: a panel of B fills about half of the L1 cache.
+const DEPTH: usize = 256;
+/// The most rows of A in a block: they fill about a quarter of the L2 cache.
+const ROWS: usize = 120;
+/// With fewer rows than this, B is used too few times to be worth a copy.
+const FEW_ROWS: usize = 24;
+/// Steps of k for which A is copied for all tiles of a block, so that the rows of A that are read stay in the L1 cache.
+const STEPS: usize = 16;
+
+/// Splits a range into parts of about equal length, at most `most` long. An empty range is one empty part.
+fn parts(len: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    let length = len.div_ceil(len.div_ceil(most).max(1)).max(1);
+    (0..len.max(1)).step_by(length).map(move |first| (first, length.min(len - first)))
+}
+
+/// Splits rows into tiles that are at most `most` high: the first row and the height of each. Fewer than 4 rows do not keep the
+/// processor's units busy, so two tiles of middle height are better than a high and a low one.
+#[inline(always)]
+fn tiles(rows: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    let mut first = 0;
+    std::iter::from_fn(move || {
+        let left = rows - first;
+        let heights = || HEIGHTS.into_iter().filter(|high| *high <= left.min(most));
+        let high = heights().find(|high| left == *high || left >= high + 4).or_else(|| heights().next())?;
+        first += high;
+        Some((first - high, high))
+    })
 }
 
 struct Product<'a> {
@@ -58,188 +177,366 @@ struct Product<'a> {
     n: usize,
     k: usize,
     a: Strided<'a>,
-    b: &'a [f32],
+    b: Strided<'a>,
+    c: *mut f32,
+    /// Distance between rows of C.
+    row: usize,
     epilogue: Epilogue<'a>,
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn tiles_avx2(product: &Product<'_>, c: &mut [f32]) {
-    unsafe { tiles::<std::arch::x86_64::__m256>(product, c) }
+/// Elements at distances: part of a matrix, or a copy.
+#[derive(Clone, Copy)]
+struct Panel {
+    at: *const f32,
+    row: usize,
+    column: usize,
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn tiles_avx512(product: &Product<'_>, c: &mut [f32]) {
-    unsafe { tiles::<std::arch::x86_64::__m512>(product, c) }
-}
-
-/// Splits C into tiles that fit into registers. The outer loop is over columns, so that a strip of B stays in the cache.
-///
-/// # Safety
-/// The processor has V's instruction set; the slices are as long as their shapes require.
-#[inline(always)]
-unsafe fn tiles<V: Vector>(product: &Product<'_>, c: &mut [f32]) {
-    let (rows, vectors) = V::TILE;
-    let mut j = 0;
-    while j < product.n {
-        let columns = (product.n - j).min(vectors * V::LANES);
-        let wide = columns.div_ceil(V::LANES);
-        let last = columns - (wide - 1) * V::LANES;
-        let mut i = 0;
-        while i < product.m {
-            let high = (product.m - i).min(rows);
-            // SAFETY: rows i.. of A and C and columns j.. of B and C lie inside the shapes, and the tile
-            // is `high` rows and `columns` columns large.
-            unsafe {
-                let at = Tile {
-                    k: product.k,
-                    a: product.a.data.as_ptr().add(i * product.a.row),
-                    a_row: product.a.row,
-                    a_column: product.a.column,
-                    b: product.b.as_ptr().add(j),
-                    c: c.as_mut_ptr().add(i * product.n + j),
-                    width: product.n,
-                    last,
-                    bias: product.epilogue.bias.map_or(std::ptr::null(), |bias| bias.as_ptr().add(j)),
-                    relu: product.epilogue.relu,
-                };
-                at.dispatch::<V>(high, wide);
-            }
-            i += high;
-        }
-        j += columns;
+impl Panel {
+    /// The part of a matrix that starts at (i, j).
+    fn of(matrix: Strided<'_>, i: usize, j: usize) -> Self {
+        let at = matrix.data.as_ptr().wrapping_add(i * matrix.row + j * matrix.column);
+        Self { at, row: matrix.row, column: matrix.column }
     }
 }
 
-/// One tile of C.
-struct Tile {
-    k: usize,
-    a: *const f32,
-    a_row: usize,
-    a_column: usize,
-    b: *const f32,
-    c: *mut f32,
-    /// Distance between rows of B and of C.
-    width: usize,
-    /// Columns in the last vector.
-    last: usize,
-    bias: *const f32,
-    relu: bool,
+/// A block of k.
+#[derive(Clone, Copy)]
+struct Block {
+    depth: usize,
+    /// Whether sums start at 0.
+    first: bool,
+    /// Whether sums are finished.
+    last: bool,
+    /// Where sums wait between two blocks, and the distance between their rows.
+    sums: (*mut f32, usize),
 }
 
-impl Tile {
-    /// Selects the code for a tile of this size. Sizes must be constants so that the sums stay in registers.
+impl Product<'_> {
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn avx2(&self, workspace: &mut Workspace) {
+        unsafe { self.run::<std::arch::x86_64::__m256>(workspace) }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f")]
+    unsafe fn avx512(&self, workspace: &mut Workspace) {
+        unsafe { self.run::<std::arch::x86_64::__m512>(workspace) }
+    }
+
+    /// Splits the product into blocks, copies what the tiles need, and computes the tiles.
+    ///
+    /// # Safety
+    /// The processor has V's instruction set; the slices are as long as `matmul` checks.
     #[inline(always)]
-    unsafe fn dispatch<V: Vector>(&self, high: usize, wide: usize) {
+    unsafe fn run<V: Vector>(&self, workspace: &mut Workspace) {
+        let width = WIDE * V::LANES;
+        let copy_a = self.a.column != 1;
+        let copy_b = self.b.column != 1 || self.m >= FEW_ROWS;
+        let (depth, rows) = (self.k.min(DEPTH), self.m.min(ROWS));
+        let packed_a = room(&mut workspace.a, if copy_a { rows * depth + V::LANES } else { 0 });
+        let packed_b = room(&mut workspace.b, depth * self.n.next_multiple_of(width));
+        let waits = self.epilogue.accumulate && self.k > DEPTH;
+        let sums =
+            if waits { (room(&mut workspace.sums, self.m * self.n), self.n) } else { (self.c, self.row) };
+        for (at, depth) in parts(self.k, DEPTH) {
+            let block = Block { depth, first: at == 0, last: at + depth == self.k, sums };
+            for (top, rows) in parts(self.m, ROWS) {
+                let mut a = Panel::of(self.a, top, at);
+                if copy_a {
+                    // SAFETY: the buffer has room for a block.
+                    unsafe { pack_rows::<V>(a, rows, depth, packed_a) };
+                    a.at = packed_a;
+                }
+                for left in (0..self.n).step_by(width) {
+                    let columns = width.min(self.n - left);
+                    let mut b = Panel::of(self.b, at, left);
+                    if copy_b || columns < width {
+                        let panel = packed_b.wrapping_add(left * depth);
+                        if top == 0 {
+                            // SAFETY: the buffer has room for all panels.
+                            unsafe { pack_columns::<V>(b, columns, depth, panel) };
+                        }
+                        b = Panel { at: panel, row: width, column: 1 };
+                    }
+                    for (i, high) in tiles(rows, V::HIGHEST) {
+                        let a = if copy_a {
+                            Panel { at: a.at.wrapping_add(i * depth), row: 1, column: high }
+                        } else {
+                            Panel { at: a.at.wrapping_add(i * a.row), ..a }
+                        };
+                        let tile = Tile { product: self, block, a, b, i: top + i, j: left, columns };
+                        // SAFETY: the tile is inside C, and the panels have its rows, columns and depth.
+                        unsafe { tile.dispatch::<V>(high) };
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Copies a block of A into panels as high as its tiles: for each step of k, the numbers of the rows of a tile.
+///
+/// # Safety
+/// The block is inside A; `to` has room for it and for one vector.
+#[inline(always)]
+unsafe fn pack_rows<V: Vector>(a: Panel, rows: usize, depth: usize, to: *mut f32) {
+    for (first, steps) in parts(depth, STEPS) {
+        for (i, high) in tiles(rows, V::HIGHEST) {
+            for step in first..first + steps {
+                // SAFETY: guaranteed by the caller. A full vector is stored where later steps overwrite the excess numbers.
+                unsafe {
+                    let from = a.at.add(i * a.row + step * a.column);
+                    let to = to.add(i * depth + step * high);
+                    if a.row == 1 && high <= V::LANES && (depth - step) * high >= V::LANES {
+                        V::load_some(from, high).store(to);
+                    } else {
+                        (0..high).for_each(|i| *to.add(i) = *from.add(i * a.row));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Copies a panel of B as wide as a tile, with zeros beyond its last column.
+///
+/// # Safety
+/// The panel is inside B; `to` has room for it.
+#[inline(always)]
+unsafe fn pack_columns<V: Vector>(b: Panel, columns: usize, depth: usize, to: *mut f32) {
+    let width = WIDE * V::LANES;
+    for step in 0..depth {
+        // SAFETY: guaranteed by the caller.
+        unsafe {
+            let (from, to) = (b.at.add(step * b.row), to.add(step * width));
+            if b.column == 1 {
+                for j in 0..WIDE {
+                    load::<V>(from, j, columns).store(to.add(j * V::LANES));
+                }
+            } else {
+                (0..columns).for_each(|j| *to.add(j) = *from.add(j * b.column));
+                (columns..width).for_each(|j| *to.add(j) = 0.0);
+            }
+        }
+    }
+}
+
+/// Loads vector `j` of those of which `columns` numbers exist.
+///
+/// # Safety
+/// The numbers can be read.
+#[inline(always)]
+unsafe fn load<V: Vector>(from: *const f32, j: usize, columns: usize) -> V {
+    let from = from.wrapping_add(j * V::LANES);
+    let count = columns.saturating_sub(j * V::LANES);
+    unsafe { if count >= V::LANES { V::load(from) } else { V::load_some(from, count) } }
+}
+
+/// Stores vector `j` of those of which `columns` numbers exist.
+///
+/// # Safety
+/// The numbers can be written.
+#[inline(always)]
+unsafe fn store<V: Vector>(x: V, to: *mut f32, j: usize, columns: usize) {
+    let to = to.wrapping_add(j * V::LANES);
+    let count = columns.saturating_sub(j * V::LANES);
+    unsafe { if count >= V::LANES { x.store(to) } else { x.store_some(to, count) } }
+}
+
+/// One tile of C and one block of k.
+struct Tile<'a> {
+    product: &'a Product<'a>,
+    block: Block,
+    a: Panel,
+    b: Panel,
+    /// Its first row.
+    i: usize,
+    /// Its first column.
+    j: usize,
+    columns: usize,
+}
+
+impl Tile<'_> {
+    /// Selects the code for a tile of this height, which must be a constant so that the sums stay in registers.
+    ///
+    /// # Safety
+    /// As for [`Tile::run`].
+    #[inline(always)]
+    unsafe fn dispatch<V: Vector>(&self, high: usize) {
         macro_rules! pick {
-            ($wide:literal: $($high:literal)*) => {
+            ($($high:literal)*) => {
                 match high {
-                    $($high if self.last == V::LANES => unsafe { self.run::<V, $high, $wide, false>() },
-                    $high => unsafe { self.run::<V, $high, $wide, true>() },)*
-                    _ => unreachable!("tiles are at most 6 rows high"),
+                    $($high if $high <= V::HIGHEST => unsafe { self.run::<V, $high>() },)*
+                    _ => unreachable!("HEIGHTS has no tiles of height {high}"),
                 }
             };
         }
-        match wide {
-            1 => pick!(1: 1 2 3 4 5 6),
-            2 => pick!(2: 1 2 3 4 5 6),
-            3 => pick!(3: 1 2 3 4 5 6),
-            _ => pick!(4: 1 2 3 4 5 6),
-        }
+        pick!(12 8 6 5 4 3 2 1)
     }
 
+    /// # Safety
+    /// The tile is inside C, `a` has its rows, `b` has whole vectors, and both have the depth of the block.
     #[inline(always)]
-    unsafe fn run<V: Vector, const HIGH: usize, const WIDE: usize, const EDGE: bool>(&self) {
-        // SAFETY: `tiles` keeps the tile inside its matrices; with EDGE only the first `last` columns of the last vector are
-        // accessed.
+    unsafe fn run<V: Vector, const HIGH: usize>(&self) {
+        let Block { depth, first, last, sums: (waiting, row) } = self.block;
+        let waiting = waiting.wrapping_add(self.i * row + self.j);
+        let mut sums = [[unsafe { V::splat(0.0) }; WIDE]; HIGH];
+        // SAFETY: guaranteed by the caller.
         unsafe {
-            let mut sums = [[V::splat(0.0); WIDE]; HIGH];
-            let (mut a, mut b) = (self.a, self.b);
-            for _ in 0..self.k {
-                let mut right = [V::splat(0.0); WIDE];
-                for (j, right) in right.iter_mut().enumerate() {
-                    *right = load::<V, WIDE, EDGE>(b, j, self.last);
-                }
+            if !first {
                 for (i, sums) in sums.iter_mut().enumerate() {
-                    let left = V::splat(*a.add(i * self.a_row));
+                    for (j, sum) in sums.iter_mut().enumerate() {
+                        *sum = load::<V>(waiting.add(i * row), j, self.columns);
+                    }
+                }
+            }
+            let (mut a, mut b) = (self.a.at, self.b.at);
+            for _ in 0..depth {
+                let right: [V; WIDE] = std::array::from_fn(|j| V::load(b.add(j * V::LANES)));
+                for (i, sums) in sums.iter_mut().enumerate() {
+                    let left = V::splat(*a.add(i * self.a.row));
                     for (sum, right) in sums.iter_mut().zip(right) {
                         *sum = left.mul_add(right, *sum);
                     }
                 }
-                a = a.add(self.a_column);
-                b = b.add(self.width);
+                a = a.wrapping_add(self.a.column);
+                b = b.wrapping_add(self.b.row);
             }
             for (i, sums) in sums.into_iter().enumerate() {
-                for (j, mut sum) in sums.into_iter().enumerate() {
-                    if !self.bias.is_null() {
-                        sum = sum.add(load::<V, WIDE, EDGE>(self.bias, j, self.last));
+                for (j, sum) in sums.into_iter().enumerate() {
+                    if last {
+                        self.finish::<V>(sum, i, j);
+                    } else {
+                        store::<V>(sum, waiting.add(i * row), j, self.columns);
                     }
-                    if self.relu {
-                        sum = sum.relu();
-                    }
-                    store::<V, WIDE, EDGE>(sum, self.c.add(i * self.width), j, self.last);
                 }
             }
+        }
+    }
+
+    /// Applies the epilogue to finished sums, vector `j` of row `i`, and stores them in C.
+    ///
+    /// # Safety
+    /// As for [`Tile::run`].
+    #[inline(always)]
+    unsafe fn finish<V: Vector>(&self, sum: V, i: usize, j: usize) {
+        let Product { epilogue, c, row, .. } = self.product;
+        let (at, mut sum) = ((self.i + i) * row + self.j, sum);
+        // SAFETY: guaranteed by the caller; `matmul` checked the lengths.
+        unsafe {
+            if let Some(bias) = epilogue.bias {
+                sum = sum.add(load::<V>(bias.as_ptr().add(self.j), j, self.columns));
+            }
+            if epilogue.relu {
+                sum = sum.relu();
+            }
+            if let Some(residual) = epilogue.residual {
+                sum = sum.add(load::<V>(residual.as_ptr().add(at), j, self.columns));
+            }
+            let to = c.add(at);
+            if epilogue.accumulate {
+                sum = sum.add(load::<V>(to, j, self.columns));
+            }
+            store::<V>(sum, to, j, self.columns);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::random::Stream;
 
-    /// The definition: k in order, each product added with one fused multiply-add.
-    fn by_definition(
-        (m, n, k): (usize, usize, usize),
-        a: Strided<'_>,
-        b: &[f32],
-        epilogue: Epilogue<'_>,
-    ) -> Vec<f32> {
-        let mut c = Vec::new();
-        for i in 0..m {
-            for j in 0..n {
-                let sum =
-                    (0..k).fold(0.0f32, |sum, l| a.data[i * a.row + l * a.column].mul_add(b[l * n + j], sum));
-                let sum = epilogue.bias.map_or(sum, |bias| sum + bias[j]);
-                c.push(if epilogue.relu && 0.0 > sum { 0.0 } else { sum });
-            }
-        }
-        c
-    }
+    type Sizes = (usize, usize, usize);
 
-    fn assert_on_every_level(
-        expected: &[f32],
-        sizes: (usize, usize, usize),
+    /// The definition: k in order, each product added with one fused multiply-add; then the epilogue.
+    fn by_definition(
+        (m, n, k): Sizes,
         a: Strided<'_>,
-        b: &[f32],
+        b: Strided<'_>,
+        c: Target<'_>,
         epilogue: Epilogue<'_>,
     ) {
-        for level in Level::available() {
-            let mut c = vec![f32::NAN; expected.len()];
-            matmul(level, sizes, a, b, &mut c, epilogue);
-            let bits = |c: &[f32]| c.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-            assert_eq!(bits(&c), bits(expected), "{level:?} {sizes:?}");
+        for (i, j) in (0..m).flat_map(|i| (0..n).map(move |j| (i, j))) {
+            let element = |of: Strided<'_>, i: usize, j: usize| of.data[i * of.row + j * of.column];
+            let mut sum = (0..k).fold(0.0f32, |sum, l| element(a, i, l).mul_add(element(b, l, j), sum));
+            sum = epilogue.bias.map_or(sum, |bias| sum + bias[j]);
+            sum = if epilogue.relu && 0.0 > sum { 0.0 } else { sum };
+            let at = i * c.row + j;
+            sum = epilogue.residual.map_or(sum, |residual| sum + residual[at]);
+            c.data[at] = if epilogue.accumulate { sum + c.data[at] } else { sum };
         }
     }
 
-    #[test]
-    fn every_instruction_set_gives_the_bits_of_the_definition() {
-        let mut stream = Stream::new(2, "matmul");
-        for (m, n, k) in
-            [(1, 1, 1), (5, 7, 3), (6, 64, 20), (7, 65, 9), (13, 33, 40), (64, 10, 128), (3, 130, 0)]
-        {
-            let mut numbers =
-                |count: usize| -> Vec<f32> { (0..count).map(|_| stream.uniform(2.0)).collect() };
-            let (a, b, bias) = (numbers(m * k), numbers(k * n), numbers(n));
-            for (row, column) in [(k, 1), (1, m)] {
-                let a = Strided { data: &a, row, column };
-                for epilogue in [Epilogue::default(), Epilogue { bias: Some(&bias), relu: true }] {
-                    let expected = by_definition((m, n, k), a, &b, epilogue);
-                    assert_on_every_level(&expected, (m, n, k), a, &b, epilogue);
-                }
+    /// Numbers of a matrix with these rows and columns, and how they are arranged: by rows or by columns, densely or with gaps.
+    fn matrix<'a>(
+        data: &'a mut Vec<f32>,
+        rows: usize,
+        columns: usize,
+        arrangement: usize,
+        stream: &mut Stream,
+    ) -> Strided<'a> {
+        let gap = [0, 0, 3, 5][arrangement];
+        let (row, column) = match arrangement {
+            0 | 2 => (columns + gap, 1),
+            1 => (1, rows),
+            _ => (2 * columns + gap, 2),
+        };
+        let len = rows.saturating_sub(1) * row + columns.saturating_sub(1) * column + 1;
+        data.extend((0..len).map(|_| stream.uniform(2.0)));
+        Strided { data, row, column }
+    }
+
+    /// Compares every instruction set with the definition.
+    fn check((m, n, k): Sizes, (a, b, gap): (usize, usize, usize), which: u8, stream: &mut Stream) {
+        let (mut for_a, mut for_b) = (Vec::new(), Vec::new());
+        let a = matrix(&mut for_a, m, k, a, stream);
+        let b = matrix(&mut for_b, k, n, b, stream);
+        let row = n + gap;
+        let mut numbers = |count: usize| -> Vec<f32> { (0..count).map(|_| stream.uniform(2.0)).collect() };
+        let (bias, residual, before) = (numbers(n), numbers(m * row), numbers(m * row));
+        let has = |bit: u8| which & (1 << bit) != 0;
+        let epilogue = Epilogue {
+            bias: has(0).then_some(&bias),
+            relu: has(1),
+            residual: has(2).then_some(&residual),
+            accumulate: has(3),
+        };
+        let mut expected = before.clone();
+        by_definition((m, n, k), a, b, Target { data: &mut expected, row }, epilogue);
+        let bits = |c: &[f32]| c.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        for level in Level::available() {
+            let mut workspace = Workspace::at(level);
+            // The second product finds the buffers of the first.
+            for _ in 0..2 {
+                let mut c = before.clone();
+                matmul((m, n, k), a, b, Target { data: &mut c, row }, epilogue, &mut workspace);
+                assert_eq!(bits(&c), bits(&expected), "{level:?} {m} {n} {k} {epilogue:?}");
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_instruction_set_gives_the_bits_of_the_definition(
+            m in 0usize..40, n in 0usize..80, k in 0usize..50,
+            a in 0usize..4, b in 0usize..4, gap in 0usize..4, epilogue in 0u8..16, seed: u64,
+        ) {
+            check((m, n, k), (a, b, gap), epilogue, &mut Stream::new(seed, "matmul"));
+        }
+
+        #[test]
+        fn blocks_do_not_change_bits(
+            m in 1usize..2 * ROWS + 20, n in 1usize..40, k in 1usize..3 * DEPTH + 5,
+            a in 0usize..4, b in 0usize..4, gap in 0usize..4, epilogue in 0u8..16, seed: u64,
+        ) {
+            // A few large products are enough: the scalar level is slow.
+            prop_assume!(seed % 4 == 0);
+            check((m, n, k), (a, b, gap), epilogue, &mut Stream::new(seed, "blocks"));
         }
     }
 
@@ -247,9 +544,38 @@ mod tests {
     fn relu_keeps_nan() {
         for level in Level::available() {
             let mut c = [0.0; 2];
-            let a = Strided { data: &[f32::NAN], row: 1, column: 1 };
-            matmul(level, (1, 2, 1), a, &[1.0, 2.0], &mut c, Epilogue { bias: None, relu: true });
+            let (a, b) = (Strided::rows(&[f32::NAN], 1), Strided::rows(&[1.0, 2.0], 2));
+            let epilogue = Epilogue { relu: true, ..Epilogue::default() };
+            matmul((1, 2, 1), a, b, Target::rows(&mut c, 2), epilogue, &mut Workspace::at(level));
             assert!(c.iter().all(|x| x.is_nan()), "{level:?} {c:?}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "b is too short")]
+    fn a_short_slice_is_noticed() {
+        let (a, b) = (Strided::rows(&[1.0; 6], 3), Strided::rows(&[1.0; 5], 2));
+        matmul(
+            (2, 2, 3),
+            a,
+            b,
+            Target::rows(&mut [0.0; 4], 2),
+            Epilogue::default(),
+            &mut Workspace::default(),
+        );
+    }
+
+    #[test]
+    fn tiles_cover_all_rows_and_are_rarely_low() {
+        for most in [4, 6, 12] {
+            for rows in 0..100 {
+                let tiles: Vec<_> = tiles(rows, most).collect();
+                assert_eq!(tiles.iter().map(|(_, high)| high).sum::<usize>(), rows);
+                assert!(
+                    rows < 8 || tiles.iter().filter(|(_, high)| *high < 4).count() <= 1,
+                    "{rows} {tiles:?}"
+                );
+            }
         }
     }
 }

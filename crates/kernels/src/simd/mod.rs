@@ -114,12 +114,14 @@ macro_rules! multiversioned {
 /// # Safety
 /// Implementations do lane by lane what the names of the functions say. Callers must check that the processor has the instruction
 /// set, and pointers must be valid for all numbers that are read or written: `LANES`, or the first `count` with
-/// `1 <= count <= LANES`.
+/// `count <= LANES`.
 pub(crate) unsafe trait Vector: Copy {
     /// Numbers in a vector.
     const LANES: usize;
     /// Rows and vectors of a tile of C that fits into registers.
     const TILE: (usize, usize);
+    /// The most rows of a tile of two vectors that fits into registers: a height of [`matmul`].
+    const HIGHEST: usize;
     /// The same number in each lane.
     unsafe fn splat(x: f32) -> Self;
     /// Reads a full vector.
@@ -162,10 +164,11 @@ unsafe fn store<V: Vector, const WIDE: usize, const EDGE: bool>(x: V, to: *mut f
     }
 }
 
-// SAFETY: plain Rust; a "vector" is one number, so `count` is always 1.
+// SAFETY: plain Rust; a "vector" is one number, so `count` is 0 or 1.
 unsafe impl Vector for f32 {
     const LANES: usize = 1;
     const TILE: (usize, usize) = (4, 4);
+    const HIGHEST: usize = 4;
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self {
         x
@@ -175,16 +178,18 @@ unsafe impl Vector for f32 {
         unsafe { *from }
     }
     #[inline(always)]
-    unsafe fn load_some(from: *const f32, _count: usize) -> Self {
-        unsafe { *from }
+    unsafe fn load_some(from: *const f32, count: usize) -> Self {
+        if count == 0 { 0.0 } else { unsafe { *from } }
     }
     #[inline(always)]
     unsafe fn store(self, to: *mut f32) {
         unsafe { *to = self }
     }
     #[inline(always)]
-    unsafe fn store_some(self, to: *mut f32, _count: usize) {
-        unsafe { *to = self }
+    unsafe fn store_some(self, to: *mut f32, count: usize) {
+        if count != 0 {
+            unsafe { *to = self }
+        }
     }
     #[inline(always)]
     unsafe fn mul_add(self, b: Self, c: Self) -> Self {
@@ -216,6 +221,7 @@ mod x86 {
     unsafe impl Vector for __m512 {
         const LANES: usize = 16;
         const TILE: (usize, usize) = (6, 4);
+        const HIGHEST: usize = 12;
         #[inline(always)]
         unsafe fn splat(x: f32) -> Self {
             unsafe { _mm512_set1_ps(x) }
@@ -260,6 +266,7 @@ mod x86 {
     unsafe impl Vector for __m256 {
         const LANES: usize = 8;
         const TILE: (usize, usize) = (6, 2);
+        const HIGHEST: usize = 6;
         #[inline(always)]
         unsafe fn splat(x: f32) -> Self {
             unsafe { _mm256_set1_ps(x) }

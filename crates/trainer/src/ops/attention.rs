@@ -3,10 +3,8 @@
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 
 use super::softmax::{softmax, softmax_backward, softmax_in_place};
-use super::{is_cpu_f32, slice, with_slice};
-use kernels::channels_last::transpose;
-use kernels::matmul::{Epilogue, Strided, matmul};
-use kernels::simd::level;
+use super::{is_cpu_f32, slice, with_slice, with_workspace};
+use kernels::matmul::{Epilogue, Strided, Target, Workspace, matmul};
 
 /// Attention over sequences of `context` positions with `heads` heads. `qkv` is (sequences x context, 3 x width): for each position
 /// its query, key and value, each a row of heads. The result is (sequences x context, width).
@@ -45,32 +43,26 @@ struct Attention {
     size: usize,
 }
 
-/// Buffers to compute one head of one sequence.
+/// Buffers to compute one head of one sequence: (context, context) each.
 struct Buffers {
-    /// (size, context).
-    k_transposed: Vec<f32>,
-    k: Vec<f32>,
-    v: Vec<f32>,
-    /// (context, context).
     weights: Vec<f32>,
     gradient: Vec<f32>,
-    /// (context, size).
-    d_out: Vec<f32>,
-    product: Vec<f32>,
+}
+
+/// Rows at distance `row`, from index `first` on.
+fn part(data: &[f32], first: usize, row: usize) -> Strided<'_> {
+    Strided { data: &data[first..], row, column: 1 }
 }
 
 impl Attention {
     fn buffers(&self) -> Buffers {
-        let (small, square) = (vec![0.0; self.context * self.size], vec![0.0; self.context * self.context]);
-        Buffers {
-            k_transposed: small.clone(),
-            k: small.clone(),
-            v: small.clone(),
-            weights: square.clone(),
-            gradient: square,
-            d_out: small.clone(),
-            product: small,
-        }
+        let square = vec![0.0; self.context * self.context];
+        Buffers { weights: square.clone(), gradient: square }
+    }
+
+    /// Distance between two positions in queries, keys and values.
+    fn stride(&self) -> usize {
+        3 * self.heads * self.size
     }
 
     /// For each head of each sequence, calls `f` with the index of the first element of queries, keys and values, and of the output.
@@ -85,79 +77,54 @@ impl Attention {
         }
     }
 
-    /// Copies the rows of a head, which are at distance `stride`, into consecutive rows.
-    fn gather(&self, from: &[f32], first: usize, stride: usize, to: &mut [f32]) {
-        for (i, to) in to.chunks_exact_mut(self.size).enumerate() {
-            let at = first + i * stride;
-            to.copy_from_slice(&from[at..at + self.size]);
-        }
-    }
-
-    fn scatter(&self, from: &[f32], to: &mut [f32], first: usize, stride: usize) {
-        for (i, from) in from.chunks_exact(self.size).enumerate() {
-            let at = first + i * stride;
-            to[at..at + self.size].copy_from_slice(from);
-        }
-    }
-
-    /// Computes keys, values and attention weights of one head.
-    fn weights(&self, qkv: &[f32], [q, k, v]: [usize; 3], buffers: &mut Buffers) {
-        let (context, size, stride) = (self.context, self.size, 3 * self.heads * self.size);
-        self.gather(qkv, k, stride, &mut buffers.k);
-        self.gather(qkv, v, stride, &mut buffers.v);
-        transpose(&buffers.k, size, &mut buffers.k_transposed);
-        let queries = Strided { data: &qkv[q..], row: stride, column: 1 };
-        let shape = (context, context, size);
-        matmul(level(), shape, queries, &buffers.k_transposed, &mut buffers.weights, Epilogue::default());
+    /// Computes the attention weights of one head.
+    fn weights(&self, qkv: &[f32], [q, k, _]: [usize; 3], weights: &mut [f32], space: &mut Workspace) {
+        let (context, size, stride) = (self.context, self.size, self.stride());
+        let (queries, keys) = (part(qkv, q, stride), part(qkv, k, stride).transposed());
+        let target = Target::rows(weights, context);
+        matmul((context, context, size), queries, keys, target, Epilogue::default(), space);
         let scale = 1.0 / (size as f32).sqrt();
-        for (i, row) in buffers.weights.chunks_exact_mut(context).enumerate() {
+        for (i, row) in weights.chunks_exact_mut(context).enumerate() {
             let (seen, later) = row.split_at_mut(i + 1);
             softmax_in_place(seen, scale);
             later.fill(0.0);
         }
     }
 
-    fn forward(&self, qkv: &[f32], out: &mut [f32]) {
+    fn forward(&self, qkv: &[f32], out: &mut [f32], space: &mut Workspace) {
         let (context, size, width) = (self.context, self.size, self.heads * self.size);
-        let mut buffers = self.buffers();
-        self.each(out.len() / width, |at, to| {
-            self.weights(qkv, at, &mut buffers);
-            let Buffers { weights, v, product, .. } = &mut buffers;
-            let weights = Strided { data: weights, row: context, column: 1 };
-            matmul(level(), (context, size, context), weights, v, product, Epilogue::default());
-            self.scatter(product, out, to, width);
+        let Buffers { mut weights, .. } = self.buffers();
+        self.each(out.len() / width, |[q, k, v], to| {
+            self.weights(qkv, [q, k, v], &mut weights, space);
+            let (weights, values) = (Strided::rows(&weights, context), part(qkv, v, self.stride()));
+            let target = Target { data: &mut out[to..], row: width };
+            matmul((context, size, context), weights, values, target, Epilogue::default(), space);
         });
     }
 
-    fn backward(&self, qkv: &[f32], d_out: &[f32], d_qkv: &mut [f32]) {
+    fn backward(&self, qkv: &[f32], d_out: &[f32], d_qkv: &mut [f32], space: &mut Workspace) {
         let (context, size, width) = (self.context, self.size, self.heads * self.size);
-        let scale = 1.0 / (size as f32).sqrt();
-        let (stride, square) = (3 * width, (context, size, context));
-        let mut buffers = self.buffers();
-        let mut v_transposed = vec![0.0; context * size];
+        let (stride, scale) = (self.stride(), 1.0 / (size as f32).sqrt());
+        let (sizes, plain) = ((context, size, context), Epilogue::default());
+        let Buffers { mut weights, mut gradient } = self.buffers();
         self.each(d_out.len() / width, |[q, k, v], out| {
-            self.weights(qkv, [q, k, v], &mut buffers);
-            let Buffers { weights, gradient, d_out: d, product, k: keys, v: values, .. } = &mut buffers;
-            self.gather(d_out, out, width, d);
+            self.weights(qkv, [q, k, v], &mut weights, space);
+            let d_out = part(d_out, out, width);
             // dV = P' dO.
-            let transposed = Strided { data: weights, row: 1, column: context };
-            matmul(level(), square, transposed, d, product, Epilogue::default());
-            self.scatter(product, d_qkv, v, stride);
+            let by_key = Strided::rows(&weights, context).transposed();
+            matmul(sizes, by_key, d_out, Target { data: &mut d_qkv[v..], row: stride }, plain, space);
             // dP = dO V'; dS = P (dP - its mean under P).
-            transpose(values, size, &mut v_transposed);
-            let rows = Strided { data: d, row: size, column: 1 };
-            matmul(level(), (context, context, size), rows, &v_transposed, gradient, Epilogue::default());
+            let (values, target) = (part(qkv, v, stride).transposed(), Target::rows(&mut gradient, context));
+            matmul((context, context, size), d_out, values, target, plain, space);
             for (weights, gradient) in weights.chunks_exact(context).zip(gradient.chunks_exact_mut(context)) {
                 softmax_backward(weights, gradient, scale);
             }
             // dQ = dS K, dK = dS' Q.
-            let by_query = Strided { data: gradient, row: context, column: 1 };
-            matmul(level(), square, by_query, keys, product, Epilogue::default());
-            self.scatter(product, d_qkv, q, stride);
-            self.gather(qkv, q, stride, keys);
-            let by_key = Strided { data: gradient, row: 1, column: context };
-            matmul(level(), square, by_key, keys, product, Epilogue::default());
-            self.scatter(product, d_qkv, k, stride);
+            let (by_query, keys) = (Strided::rows(&gradient, context), part(qkv, k, stride));
+            matmul(sizes, by_query, keys, Target { data: &mut d_qkv[q..], row: stride }, plain, space);
+            let queries = part(qkv, q, stride);
+            let target = Target { data: &mut d_qkv[k..], row: stride };
+            matmul(sizes, by_query.transposed(), queries, target, plain, space);
         });
     }
 }
@@ -170,7 +137,8 @@ impl CustomOp1 for Attention {
     fn cpu_fwd(&self, qkv: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (rows, columns) = layout.shape().dims2()?;
         let mut out = vec![0.0; rows * columns / 3];
-        self.forward(slice(qkv, layout)?, &mut out);
+        let qkv = slice(qkv, layout)?;
+        with_workspace(|space| self.forward(qkv, &mut out, space));
         Ok((CpuStorage::F32(out), Shape::from((rows, columns / 3))))
     }
 
@@ -180,7 +148,7 @@ impl CustomOp1 for Attention {
         let gradient = with_slice(qkv, |qkv| {
             with_slice(&d_out, |d_out| {
                 let mut gradient = vec![0.0; qkv.len()];
-                self.backward(qkv, d_out, &mut gradient);
+                with_workspace(|space| self.backward(qkv, d_out, &mut gradient, space));
                 Ok(gradient)
             })
         })?;

@@ -3,11 +3,9 @@
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
 use super::activation::Activation;
-use super::{is_cpu_f32, slice, with_slice};
-use kernels::channels_last::transposed;
-use kernels::matmul::{Epilogue, Strided, matmul};
+use super::{is_cpu_f32, slice, with_slice, with_workspace};
+use kernels::matmul::{Epilogue, Strided, Target, matmul};
 use kernels::reduce::sum_rows;
-use kernels::simd::level;
 
 /// A fully connected layer. `x` is (batch, inputs), `w` is (inputs, outputs), `b` is (outputs); the result is (batch, outputs).
 /// Without `input_gradient`, for first layers, the backward pass computes no gradient of `x`.
@@ -36,8 +34,9 @@ struct Linear {
 /// x w + b.
 fn affine(x: &[f32], w: &[f32], b: &[f32], (m, n, k): (usize, usize, usize)) -> Vec<f32> {
     let mut z = vec![0.0; m * n];
-    let a = Strided { data: x, row: k, column: 1 };
-    matmul(level(), (m, n, k), a, w, &mut z, Epilogue { bias: Some(b), relu: false });
+    let (x, w) = (Strided::rows(x, k), Strided::rows(w, n));
+    let epilogue = Epilogue { bias: Some(b), ..Epilogue::default() };
+    with_workspace(|space| matmul((m, n, k), x, w, Target::rows(&mut z, n), epilogue, space));
     z
 }
 
@@ -93,16 +92,20 @@ impl CustomOp3 for Linear {
         }
         let dw = with_slice(x, |x| {
             let mut dw = vec![0.0; k * n];
-            let transposed = Strided { data: x, row: 1, column: k };
-            matmul(level(), (k, n, m), transposed, &dz, &mut dw, Epilogue::default());
+            let (x, dz) = (Strided::rows(x, k).transposed(), Strided::rows(&dz, n));
+            let target = Target::rows(&mut dw, n);
+            with_workspace(|space| matmul((k, n, m), x, dz, target, Epilogue::default(), space));
             Tensor::from_vec(dw, (k, n), w.device())
         })?;
         let db = Tensor::from_vec(sum_rows(&dz, n), n, w.device())?;
         let dx = if self.input_gradient {
-            let transposed = with_slice(w, |w| Ok(transposed(w, n)))?;
             let mut dx = vec![0.0; m * k];
-            let dz = Strided { data: &dz, row: n, column: 1 };
-            matmul(level(), (m, k, n), dz, &transposed, &mut dx, Epilogue::default());
+            with_slice(w, |w| {
+                let (dz, w) = (Strided::rows(&dz, n), Strided::rows(w, n).transposed());
+                let target = Target::rows(&mut dx, k);
+                with_workspace(|space| matmul((m, k, n), dz, w, target, Epilogue::default(), space));
+                Ok(())
+            })?;
             Some(Tensor::from_vec(dx, (m, k), x.device())?)
         } else {
             None

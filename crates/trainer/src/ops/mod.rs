@@ -14,7 +14,10 @@ pub mod pool;
 pub mod rms_norm;
 pub mod softmax;
 
+use std::cell::Cell;
+
 use candle_core::{CpuStorage, DType, Error, Layout, Result, Storage, Tensor};
+use kernels::matmul::Workspace;
 
 /// Whether our kernels support this tensor: f32 on the CPU. Other devices, and f64 in tests of gradients, use candle's operations.
 pub(crate) fn is_cpu_f32(tensor: &Tensor) -> bool {
@@ -39,6 +42,17 @@ pub(crate) fn with_slice<T>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> Result<T>
         Storage::Cpu(storage) => f(slice(storage, layout)?),
         _ => Err(Error::Msg("expected a tensor on the CPU".to_owned())),
     }
+}
+
+/// Calls `f` with the buffers for matrix products of this thread.
+pub(crate) fn with_workspace<T>(f: impl FnOnce(&mut Workspace) -> T) -> T {
+    thread_local! {
+        static WORKSPACE: Cell<Option<Workspace>> = const { Cell::new(None) };
+    }
+    let mut workspace = WORKSPACE.take().unwrap_or_default();
+    let result = f(&mut workspace);
+    WORKSPACE.set(Some(workspace));
+    result
 }
 
 #[cfg(test)]

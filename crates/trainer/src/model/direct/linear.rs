@@ -2,11 +2,9 @@
 
 use super::{Rows, Scratch, Take};
 use crate::ops::activation::Activation;
-use kernels::channels_last::transpose;
-use kernels::matmul::{Epilogue, Strided, matmul};
+use kernels::matmul::{Epilogue, Strided, Target, Workspace, matmul};
 use kernels::multiversioned;
 use kernels::reduce::sum_rows_into;
-use kernels::simd::level;
 use kernels::sparse;
 
 /// Approximate size, in numbers, of the pieces in which gradients are passed on. A piece stays in the L1 cache.
@@ -33,9 +31,10 @@ impl Linear {
         let relu = self.activation == Activation::Relu;
         match x {
             Rows::Dense(x) => {
-                let x = Strided { data: x, row: self.inputs, column: 1 };
-                let epilogue = Epilogue { bias: Some(bias), relu };
-                matmul(level(), (n, outputs, self.inputs), x, w, y, epilogue);
+                let (x, w) = (Strided::rows(x, self.inputs), Strided::rows(w, outputs));
+                let epilogue = Epilogue { bias: Some(bias), relu, ..Epilogue::default() };
+                let y = Target::rows(y, outputs);
+                matmul((n, outputs, self.inputs), x, w, y, epilogue, &mut scratch.products);
             }
             Rows::Sparse(batch) => {
                 // (x - s) w + b = x w + (b - s 1 w).
@@ -48,22 +47,12 @@ impl Linear {
         }
     }
 
-    /// dx = dz wᵀ, with (n, inputs) = (n, outputs) (outputs, inputs). Transposes w, or dz and dx, whichever is smaller.
-    pub(super) fn input_gradient(&self, w: &[f32], dz: &[f32], dx: &mut [f32], scratch: &mut [f32]) {
+    /// dx = dz wᵀ, with (n, inputs) = (n, outputs) (outputs, inputs).
+    pub(super) fn input_gradient(&self, w: &[f32], dz: &[f32], dx: &mut [f32], products: &mut Workspace) {
         let Self { inputs, outputs, .. } = *self;
-        let n = dz.len() / outputs.max(1);
-        if inputs * outputs <= n * (inputs + outputs) {
-            let scratch = &mut scratch[..inputs * outputs];
-            transpose(w, outputs, scratch);
-            let a = Strided { data: dz, row: outputs, column: 1 };
-            matmul(level(), (n, inputs, outputs), a, scratch, dx, Epilogue::default());
-            return;
-        }
-        let (dz_transposed, dx_transposed) = scratch[..n * (inputs + outputs)].split_at_mut(n * outputs);
-        transpose(dz, outputs, dz_transposed);
-        let a = Strided { data: w, row: outputs, column: 1 };
-        matmul(level(), (inputs, n, outputs), a, dz_transposed, dx_transposed, Epilogue::default());
-        transpose(dx_transposed, n, dx);
+        let sizes = (dz.len() / outputs.max(1), inputs, outputs);
+        let (dz, w) = (Strided::rows(dz, outputs), Strided::rows(w, outputs).transposed());
+        matmul(sizes, dz, w, Target::rows(dx, inputs), Epilogue::default(), products);
     }
 
     /// db = 1ᵀ dz. The result stays in the scratch for [`Linear::weight_gradient`].
@@ -82,15 +71,16 @@ impl Linear {
         take: &mut Take<'_>,
     ) {
         let Self { inputs, outputs, .. } = *self;
-        let Scratch { piece, bias, cursors, .. } = scratch;
+        let Scratch { piece, bias, cursors, products } = scratch;
         let n = dz.len() / outputs.max(1);
         for first in (0..inputs).step_by(self.rows()) {
             let rows = self.rows().min(inputs - first);
             let piece = &mut piece[..rows * outputs];
             match x {
                 Rows::Dense(x) => {
-                    let x = Strided { data: &x[first..], row: 1, column: inputs };
-                    matmul(level(), (rows, outputs, n), x, dz, piece, Epilogue::default());
+                    let x = Strided::rows(&x[first.min(x.len())..], inputs).transposed();
+                    let (dz, piece) = (Strided::rows(dz, outputs), Target::rows(piece, outputs));
+                    matmul((rows, outputs, n), x, dz, piece, Epilogue::default(), products);
                 }
                 Rows::Sparse(batch) => {
                     // (x - s)ᵀ dz = xᵀ dz - s 1ᵀ dz, where 1ᵀ dz is the gradient of the bias.

@@ -11,6 +11,7 @@ use crate::data::{Batch, Form};
 use crate::ops::activation::Activation;
 use crate::ops::{cross_entropy, with_slice};
 use kernels::channels_last::{Conv, Gradient, transpose};
+use kernels::matmul::Workspace;
 
 pub(crate) use self::linear::Linear;
 
@@ -99,8 +100,8 @@ struct Node {
 /// Scratch buffers that all layers share.
 #[derive(Debug)]
 struct Scratch {
-    /// Transposed matrices.
-    transposed: Vec<f32>,
+    /// For matrix products.
+    products: Workspace,
     /// A piece of a weight's gradient.
     piece: Vec<f32>,
     /// A bias, or its gradient.
@@ -201,7 +202,7 @@ impl Node {
                 conv.gradients(x, gradient, &mut scratch.piece, bias, dx);
             }
             (Layer::Linear(linear), Some(dx)) => with_slice(&parameters[self.weight].var, |w| {
-                linear.input_gradient(w, dz, dx, &mut scratch.transposed);
+                linear.input_gradient(w, dz, dx, &mut scratch.products);
                 Ok(())
             })?,
             (Layer::ChannelsFirst { channels, .. }, Some(dx)) => {
@@ -269,17 +270,13 @@ impl Direct {
     pub(crate) fn new(arch: &Arch, batch: usize) -> Option<Self> {
         let layers = arch.layers()?;
         let most = |size: &dyn Fn(&Layer) -> usize| layers.iter().map(size).max().unwrap_or(0);
-        let transposed = |layer: &Layer| match layer {
-            Layer::Linear(linear) => batch * (linear.inputs + linear.outputs),
-            Layer::Conv(_) | Layer::ChannelsFirst { .. } => 0,
-        };
         let piece = |layer: &Layer| match layer {
             Layer::Linear(linear) => linear.piece(),
             Layer::Conv(conv) => conv.sizes().window() * conv.sizes().outputs,
             Layer::ChannelsFirst { .. } => 0,
         };
         let scratch = Scratch {
-            transposed: vec![0.0; most(&transposed)],
+            products: Workspace::default(),
             piece: vec![0.0; most(&piece)],
             bias: vec![0.0; most(&Layer::outputs)],
             cursors: vec![0; batch.max(arch.sizes.inputs)],
