@@ -1,8 +1,6 @@
 //! Causal self-attention (Vaswani et al. 2017, arXiv 1706.03762): each position attends to itself and to earlier positions.
 
-use crate::channels_last::transpose;
-use crate::matmul::{Epilogue, Strided, matmul};
-use crate::simd::level;
+use crate::matmul::{Epilogue, Strided, Target, Workspace, matmul};
 use crate::softmax::{row_backward, softmax_in_place};
 
 /// Attention over sequences of `context` positions. Queries, keys and values `qkv` are (sequences x context, 3, heads, size), the
@@ -18,9 +16,14 @@ pub struct Attention {
 }
 
 impl Attention {
-    /// Numbers of scratch that each call needs.
+    /// Numbers of scratch that the backward pass needs.
     pub fn scratch(&self) -> usize {
-        6 * self.context * self.size + self.square()
+        self.square()
+    }
+
+    /// Distance between two positions in queries, keys and values.
+    fn stride(&self) -> usize {
+        3 * self.heads * self.size
     }
 
     /// Numbers of weights that the backward pass needs, for the positions `rows` of all sequences.
@@ -47,29 +50,18 @@ impl Attention {
         }
     }
 
-    /// Copies the rows of a head, which are at distance `stride`, into consecutive rows.
-    fn gather(&self, from: &[f32], first: usize, stride: usize, to: &mut [f32]) {
-        for (i, to) in to.chunks_exact_mut(self.size).enumerate() {
-            let at = first + i * stride;
-            to.copy_from_slice(&from[at..at + self.size]);
-        }
-    }
-
-    fn scatter(&self, from: &[f32], to: &mut [f32], first: usize, stride: usize) {
-        for (i, from) in from.chunks_exact(self.size).enumerate() {
-            let at = first + i * stride;
-            to[at..at + self.size].copy_from_slice(from);
-        }
-    }
-
-    /// The attention weights of one head. The scratch is two heads large.
-    fn head_weights(&self, qkv: &[f32], [q, k, _]: [usize; 3], weights: &mut [f32], scratch: &mut [f32]) {
-        let (context, size, stride) = (self.context, self.size, 3 * self.heads * self.size);
-        let (keys, transposed) = scratch.split_at_mut(context * size);
-        self.gather(qkv, k, stride, keys);
-        transpose(keys, size, transposed);
-        let queries = Strided { data: &qkv[q..], row: stride, column: 1 };
-        matmul(level(), (context, context, size), queries, transposed, weights, Epilogue::default());
+    /// The attention weights of one head.
+    fn head_weights(
+        &self,
+        qkv: &[f32],
+        [q, k, _]: [usize; 3],
+        weights: &mut [f32],
+        products: &mut Workspace,
+    ) {
+        let (context, size, stride) = (self.context, self.size, self.stride());
+        let (queries, keys) = (part(qkv, q, stride), part(qkv, k, stride).transposed());
+        let target = Target::rows(weights, context);
+        matmul((context, context, size), queries, keys, target, Epilogue::default(), products);
         let scale = 1.0 / (size as f32).sqrt();
         for (i, row) in weights.chunks_exact_mut(context).enumerate() {
             let (seen, later) = row.split_at_mut(i + 1);
@@ -80,19 +72,16 @@ impl Attention {
 
     /// The output. `weights` are those that the backward pass needs; without a backward pass pass those of one head, which are then
     /// used for all.
-    pub fn forward(&self, qkv: &[f32], weights: &mut [f32], out: &mut [f32], scratch: &mut [f32]) {
+    pub fn forward(&self, qkv: &[f32], weights: &mut [f32], out: &mut [f32], products: &mut Workspace) {
         let (context, size, width) = (self.context, self.size, self.heads * self.size);
-        let (square, small) = (self.square(), context * size);
+        let square = self.square();
         let heads = (weights.len() / square.max(1)).max(1);
         self.each(out.len() / width.max(1), |number, at, to| {
             let weights = &mut weights[number % heads * square..][..square];
-            let (of_weights, rest) = scratch.split_at_mut(2 * small);
-            self.head_weights(qkv, at, weights, of_weights);
-            let (values, product) = rest[..2 * small].split_at_mut(small);
-            self.gather(qkv, at[2], 3 * width, values);
-            let weights = Strided { data: weights, row: context, column: 1 };
-            matmul(level(), (context, size, context), weights, values, product, Epilogue::default());
-            self.scatter(product, out, to, width);
+            self.head_weights(qkv, at, weights, products);
+            let (weights, values) = (Strided::rows(weights, context), part(qkv, at[2], self.stride()));
+            let target = Target { data: &mut out[to..], row: width };
+            matmul((context, size, context), weights, values, target, Epilogue::default(), products);
         });
     }
 
@@ -104,38 +93,34 @@ impl Attention {
         d_out: &[f32],
         d_qkv: &mut [f32],
         scratch: &mut [f32],
+        products: &mut Workspace,
     ) {
         let (context, size, width) = (self.context, self.size, self.heads * self.size);
-        let (scale, small) = (1.0 / (size as f32).sqrt(), context * size);
-        let (stride, shape) = (3 * width, (context, size, context));
-        let (gradient, rest) = scratch.split_at_mut(self.square());
-        let (d, rest) = rest.split_at_mut(small);
-        let (product, rest) = rest.split_at_mut(small);
-        let (rows, transposed) = rest[..2 * small].split_at_mut(small);
+        let (stride, scale) = (self.stride(), 1.0 / (size as f32).sqrt());
+        let (sizes, plain) = ((context, size, context), Epilogue::default());
+        let gradient = &mut scratch[..self.square()];
         self.each(d_out.len() / width.max(1), |number, [q, k, v], out| {
             let weights = &weights[number * self.square()..][..self.square()];
-            self.gather(d_out, out, width, d);
+            let d_out = part(d_out, out, width);
             // dV = P' dO.
-            let by_key = Strided { data: weights, row: 1, column: context };
-            matmul(level(), shape, by_key, d, product, Epilogue::default());
-            self.scatter(product, d_qkv, v, stride);
+            let by_key = Strided::rows(weights, context).transposed();
+            matmul(sizes, by_key, d_out, Target { data: &mut d_qkv[v..], row: stride }, plain, products);
             // dP = dO V'; dS = P (dP - its mean under P).
-            self.gather(qkv, v, stride, rows);
-            transpose(rows, size, transposed);
-            let by_query = Strided { data: d, row: size, column: 1 };
-            matmul(level(), (context, context, size), by_query, transposed, gradient, Epilogue::default());
+            let (values, target) = (part(qkv, v, stride).transposed(), Target::rows(gradient, context));
+            matmul((context, context, size), d_out, values, target, plain, products);
             for (weights, gradient) in weights.chunks_exact(context).zip(gradient.chunks_exact_mut(context)) {
                 row_backward(weights, gradient, scale);
             }
             // dQ = dS K, dK = dS' Q.
-            self.gather(qkv, k, stride, rows);
-            let by_query = Strided { data: gradient, row: context, column: 1 };
-            matmul(level(), shape, by_query, rows, product, Epilogue::default());
-            self.scatter(product, d_qkv, q, stride);
-            self.gather(qkv, q, stride, rows);
-            let by_key = Strided { data: gradient, row: 1, column: context };
-            matmul(level(), shape, by_key, rows, product, Epilogue::default());
-            self.scatter(product, d_qkv, k, stride);
+            let (by_query, keys) = (Strided::rows(gradient, context), part(qkv, k, stride));
+            matmul(sizes, by_query, keys, Target { data: &mut d_qkv[q..], row: stride }, plain, products);
+            let target = Target { data: &mut d_qkv[k..], row: stride };
+            matmul(sizes, by_query.transposed(), part(qkv, q, stride), target, plain, products);
         });
     }
+}
+
+/// Rows at distance `row`, from index `first` on.
+fn part(data: &[f32], first: usize, row: usize) -> Strided<'_> {
+    Strided { data: &data[first..], row, column: 1 }
 }

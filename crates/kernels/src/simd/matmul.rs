@@ -203,13 +203,16 @@ impl Panel {
 /// A block of k.
 #[derive(Clone, Copy)]
 struct Block {
+    /// Its first step, and the number of steps.
+    at: usize,
     depth: usize,
-    /// Whether sums start at 0.
-    first: bool,
-    /// Whether sums are finished.
+    /// Whether it is the last one.
     last: bool,
     /// Where sums wait between two blocks, and the distance between their rows.
     sums: (*mut f32, usize),
+    /// Room for the copy of a block of A, if A is copied, and for the panels of B.
+    copy_a: Option<*mut f32>,
+    copy_b: *mut f32,
 }
 
 impl Product<'_> {
@@ -225,53 +228,79 @@ impl Product<'_> {
         unsafe { self.run::<std::arch::x86_64::__m512>(workspace) }
     }
 
-    /// Splits the product into blocks, copies what the tiles need, and computes the tiles.
+    /// Splits the product into blocks.
     ///
     /// # Safety
     /// The processor has V's instruction set; the slices are as long as `matmul` checks.
     #[inline(always)]
     unsafe fn run<V: Vector>(&self, workspace: &mut Workspace) {
-        let width = WIDE * V::LANES;
-        let copy_a = self.a.column != 1;
-        let copy_b = self.b.column != 1 || self.m >= FEW_ROWS;
         let (depth, rows) = (self.k.min(DEPTH), self.m.min(ROWS));
-        let packed_a = room(&mut workspace.a, if copy_a { rows * depth + V::LANES } else { 0 });
-        let packed_b = room(&mut workspace.b, depth * self.n.next_multiple_of(width));
+        let width = self.n.next_multiple_of(WIDE * V::LANES);
+        let copy_a = (self.a.column != 1).then(|| room(&mut workspace.a, rows * depth));
+        let copy_b = room(&mut workspace.b, depth * width);
         let waits = self.epilogue.accumulate && self.k > DEPTH;
         let sums =
             if waits { (room(&mut workspace.sums, self.m * self.n), self.n) } else { (self.c, self.row) };
         for (at, depth) in parts(self.k, DEPTH) {
-            let block = Block { depth, first: at == 0, last: at + depth == self.k, sums };
+            let block = Block { at, depth, last: at + depth == self.k, sums, copy_a, copy_b };
             for (top, rows) in parts(self.m, ROWS) {
-                let mut a = Panel::of(self.a, top, at);
-                if copy_a {
-                    // SAFETY: the buffer has room for a block.
-                    unsafe { pack_rows::<V>(a, rows, depth, packed_a) };
-                    a.at = packed_a;
-                }
-                for left in (0..self.n).step_by(width) {
-                    let columns = width.min(self.n - left);
-                    let mut b = Panel::of(self.b, at, left);
-                    if copy_b || columns < width {
-                        let panel = packed_b.wrapping_add(left * depth);
-                        if top == 0 {
-                            // SAFETY: the buffer has room for all panels.
-                            unsafe { pack_columns::<V>(b, columns, depth, panel) };
-                        }
-                        b = Panel { at: panel, row: width, column: 1 };
-                    }
-                    for (i, high) in tiles(rows, V::HIGHEST) {
-                        let a = if copy_a {
-                            Panel { at: a.at.wrapping_add(i * depth), row: 1, column: high }
-                        } else {
-                            Panel { at: a.at.wrapping_add(i * a.row), ..a }
-                        };
-                        let tile = Tile { product: self, block, a, b, i: top + i, j: left, columns };
-                        // SAFETY: the tile is inside C, and the panels have its rows, columns and depth.
-                        unsafe { tile.dispatch::<V>(high) };
-                    }
-                }
+                // SAFETY: guaranteed by the caller; the buffers have room.
+                unsafe { self.rows::<V>(block, top, rows) };
             }
+        }
+    }
+
+    /// Adds the products of a block of k to some rows of C.
+    ///
+    /// # Safety
+    /// The block and the rows are inside the product, and the buffers have room for their copies.
+    #[inline(always)]
+    unsafe fn rows<V: Vector>(&self, block: Block, top: usize, rows: usize) {
+        let (width, copy_b) = (WIDE * V::LANES, self.b.column != 1 || self.m >= FEW_ROWS);
+        let mut a = Panel::of(self.a, top, block.at);
+        if let Some(copy) = block.copy_a {
+            // SAFETY: guaranteed by the caller.
+            unsafe { pack_rows::<V>(a, rows, block.depth, copy) };
+            a.at = copy;
+        }
+        for left in (0..self.n).step_by(width) {
+            let columns = width.min(self.n - left);
+            let mut b = Panel::of(self.b, block.at, left);
+            if copy_b || columns < width {
+                let copy = block.copy_b.wrapping_add(left * block.depth);
+                if top == 0 {
+                    // SAFETY: guaranteed by the caller.
+                    unsafe { pack_columns::<V>(b, columns, block.depth, copy) };
+                }
+                b = Panel { at: copy, row: width, column: 1 };
+            }
+            // SAFETY: guaranteed by the caller.
+            unsafe { self.strip::<V>(block, (top, rows), (left, columns), a, b) };
+        }
+    }
+
+    /// Computes the tiles of some rows and of the columns of one panel of B.
+    ///
+    /// # Safety
+    /// The rows and columns are inside C, `a` has the rows, `b` the columns, and both the depth of the block.
+    #[inline(always)]
+    unsafe fn strip<V: Vector>(
+        &self,
+        block: Block,
+        (top, rows): (usize, usize),
+        (j, columns): (usize, usize),
+        a: Panel,
+        b: Panel,
+    ) {
+        for (i, high) in tiles(rows, V::HIGHEST) {
+            let a = if block.copy_a.is_some() {
+                Panel { at: a.at.wrapping_add(i * block.depth), row: 1, column: high }
+            } else {
+                Panel { at: a.at.wrapping_add(i * a.row), ..a }
+            };
+            let tile = Tile { product: self, block, a, b, i: top + i, j, columns };
+            // SAFETY: guaranteed by the caller.
+            unsafe { tile.dispatch::<V>(high) };
         }
     }
 }
@@ -380,12 +409,12 @@ impl Tile<'_> {
     /// The tile is inside C, `a` has its rows, `b` has whole vectors, and both have the depth of the block.
     #[inline(always)]
     unsafe fn run<V: Vector, const HIGH: usize>(&self) {
-        let Block { depth, first, last, sums: (waiting, row) } = self.block;
+        let Block { at, depth, last, sums: (waiting, row), .. } = self.block;
         let waiting = waiting.wrapping_add(self.i * row + self.j);
         let mut sums = [[unsafe { V::splat(0.0) }; WIDE]; HIGH];
         // SAFETY: guaranteed by the caller.
         unsafe {
-            if !first {
+            if at > 0 {
                 for (i, sums) in sums.iter_mut().enumerate() {
                     for (j, sum) in sums.iter_mut().enumerate() {
                         *sum = load::<V>(waiting.add(i * row), j, self.columns);
