@@ -1,6 +1,6 @@
 //! Activations, applied element by element.
 
-use crate::math::{exp, normal_below, tanh};
+use crate::math::{normal, normal_below, tanh};
 use crate::multiversioned;
 
 /// An activation.
@@ -74,8 +74,8 @@ fn gelu(z: &mut [f32]) {
 fn gelu_parts(z: f32) -> (f32, f32) {
     // 1 / sqrt(2 pi).
     const DENSITY: f32 = 0.398_942_3;
-    let below = normal_below(z);
-    (below, z.mul_add(DENSITY * exp(-0.5 * z * z), below))
+    let (below, density) = normal(z);
+    (below, z.mul_add(DENSITY * density, below))
 }
 
 multiversioned! {

@@ -28,8 +28,13 @@ multiversioned! {
 /// ½ Σ (mean² + exp(log_variance) - 1 - log_variance).
 pub fn divergence(mean: &[f32], log_variance: &[f32]) -> f64 {
     let mut sum = 0.0f64;
-    for (m, v) in mean.iter().zip(log_variance) {
-        sum += f64::from(m * m + exp(*v) - 1.0 - v);
+    let mut buffer = [0.0f32; 256];
+    for (mean, log_variance) in mean.chunks(256).zip(log_variance.chunks(256)) {
+        let parts = &mut buffer[..mean.len()];
+        for ((to, m), v) in parts.iter_mut().zip(mean).zip(log_variance) {
+            *to = m.mul_add(*m, exp(*v) - 1.0) - v;
+        }
+        sum += parts.iter().map(|x| f64::from(*x)).sum::<f64>();
     }
     0.5 * sum
 }

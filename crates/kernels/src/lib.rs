@@ -12,10 +12,13 @@ pub mod layer_norm;
 pub mod math;
 pub mod reduce;
 pub mod rms_norm;
+mod rows;
 pub mod simd;
 pub mod softmax;
 
 #[cfg(test)]
 mod random;
+#[cfg(test)]
+mod tests;
 
 pub use simd::{matmul, sparse, tiles, windows};

@@ -20,4 +20,9 @@ impl Stream {
         let unit = (self.0.next_u32() >> 8) as f32 / (1u32 << 24) as f32;
         (2.0 * unit - 1.0) * bound
     }
+
+    /// Numbers in [-bound, bound).
+    pub(crate) fn numbers(&mut self, count: usize, bound: f32) -> Vec<f32> {
+        (0..count).map(|_| self.uniform(bound)).collect()
+    }
 }

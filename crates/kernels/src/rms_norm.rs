@@ -2,7 +2,7 @@
 //! x / sqrt(mean of x² + eps) weight.
 
 use crate::multiversioned;
-use crate::reduce::sum_of_squares;
+use crate::rows::add_up;
 
 multiversioned! {
 /// Normalises the rows of `x` into `y`. `weight` has the length of a row. For the backward pass it writes each row's
@@ -10,7 +10,8 @@ multiversioned! {
 pub fn forward(x: &[f32], weight: &[f32], eps: f32, y: &mut [f32], scales: &mut [f32]) {
     let n = weight.len().max(1);
     for ((x, y), scale) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)).zip(scales) {
-        *scale = 1.0 / (sum_of_squares(x) as f32 / n as f32 + eps).sqrt();
+        let [squares] = add_up([x], |[x]| [x * x]);
+        *scale = 1.0 / (squares / n as f32 + eps).sqrt();
         for ((y, x), weight) in y.iter_mut().zip(x).zip(weight) {
             *y = x * *scale * weight;
         }
@@ -33,11 +34,7 @@ pub fn backward(
     d_weight.fill(0.0);
     let rows = x.chunks_exact(n).zip(dy.chunks_exact(n)).zip(dx.chunks_exact_mut(n));
     for (((x, dy), dx), scale) in rows.zip(scales) {
-        let mut along = 0.0f32;
-        for ((x, dy), w) in x.iter().zip(dy).zip(weight) {
-            along = (dy * w).mul_add(x * scale, along);
-        }
-        let along = along / n as f32;
+        let [along] = add_up([x, dy, weight], |[x, dy, w]| [dy * w * (x * scale)]).map(|sum| sum / n as f32);
         for ((((x, dy), w), dx), dw) in x.iter().zip(dy).zip(weight).zip(dx).zip(d_weight.iter_mut()) {
             let normal = x * scale;
             *dw = dy.mul_add(normal, *dw);

@@ -2,42 +2,53 @@
 
 use crate::math::exp;
 use crate::multiversioned;
-use crate::reduce::sum;
+use crate::rows::{dot, largest, total};
 
+/// Rows whose exponentials are computed in one loop.
+const ROWS: usize = 16;
+
+multiversioned! {
 /// Softmax of each row of `n` numbers, in place.
 pub fn softmax(x: &mut [f32], n: usize) {
-    x.chunks_exact_mut(n.max(1)).for_each(|row| softmax_in_place(row, 1.0));
+    let n = n.max(1);
+    for block in x.chunks_mut(ROWS * n) {
+        for row in block.chunks_exact_mut(n) {
+            let largest = largest(row);
+            row.iter_mut().for_each(|x| *x -= largest);
+        }
+        for x in block.iter_mut() {
+            *x = exp(*x);
+        }
+        for row in block.chunks_exact_mut(n) {
+            let factor = 1.0 / total(row);
+            row.iter_mut().for_each(|x| *x *= factor);
+        }
+    }
+}
 }
 
-/// Turns the gradient of the result `y` of [`softmax`] into the gradient of its input, in place.
-pub fn softmax_backward(y: &[f32], gradient: &mut [f32], n: usize) {
-    let rows = y.chunks_exact(n.max(1)).zip(gradient.chunks_exact_mut(n.max(1)));
-    rows.for_each(|(y, gradient)| row_backward(y, gradient, 1.0));
-}
-
-multiversioned! {
-/// Softmax of the scaled row, in place.
-pub(crate) fn softmax_in_place(row: &mut [f32], scale: f32) {
-    let largest = row.iter().copied().fold(f32::NEG_INFINITY, |a, b| if b > a || b.is_nan() { b } else { a });
-    for x in row.iter_mut() {
+/// Replaces each number by exp((x - largest) scale).
+#[inline(always)]
+pub(crate) fn exponentials(row: &mut [f32], largest: f32, scale: f32) {
+    for x in row {
         *x = exp((*x - largest) * scale);
     }
-    let total = sum(row);
-    for x in row {
-        *x /= total;
+}
+
+multiversioned! {
+/// Turns the gradient of the result `y` of [`softmax`] into the gradient of its input, in place.
+pub fn softmax_backward(y: &[f32], gradient: &mut [f32], n: usize) {
+    for (y, gradient) in y.chunks_exact(n.max(1)).zip(gradient.chunks_exact_mut(n.max(1))) {
+        row_backward(y, gradient, 1.0);
     }
 }
 }
 
-multiversioned! {
 /// Turns the gradient of softmax(row scale) into the gradient of the row, in place.
+#[inline(always)]
 pub(crate) fn row_backward(probabilities: &[f32], gradient: &mut [f32], scale: f32) {
-    let mut mean = 0.0f32;
-    for (p, gradient) in probabilities.iter().zip(gradient.iter()) {
-        mean = p.mul_add(*gradient, mean);
-    }
+    let mean = dot(probabilities, gradient);
     for (gradient, p) in gradient.iter_mut().zip(probabilities) {
         *gradient = scale * p * (*gradient - mean);
     }
-}
 }

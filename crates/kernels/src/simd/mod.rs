@@ -1,5 +1,5 @@
 //! All `unsafe` code of the crate: vectors of `f32` behind one small trait, the choice of the instruction set, and the kernels that
-//! are written with vectors ([`matmul`], [`sparse`], [`tiles`], [`windows`]). Each kernel first checks that its slices are as long as
+//! are written with vectors ([`matmul`], [`sparse`], [`strips`], [`tiles`], [`windows`]). Each kernel first checks that its slices are as long as
 //! its shapes require, and then computes only addresses inside them.
 //!
 //! All instruction sets give the same bits: each operation acts on every lane separately and is correctly rounded (add, multiply,
@@ -9,6 +9,7 @@
 
 pub mod matmul;
 pub mod sparse;
+pub(crate) mod strips;
 pub mod tiles;
 pub mod windows;
 
@@ -71,10 +72,46 @@ pub fn selected_level() -> Result<Level, String> {
 
 /// [`selected_level`], computed once. An invalid `SWEEP_CPU` is reported before training starts; here it is ignored.
 pub fn level() -> Level {
+    #[cfg(test)]
+    if let Some(level) = forced::level() {
+        return level;
+    }
     static LEVEL: OnceLock<Level> = OnceLock::new();
     *LEVEL.get_or_init(|| {
         selected_level().unwrap_or_else(|_| Level::available().last().copied().unwrap_or(Level::Scalar))
     })
+}
+
+/// Runs kernels on every instruction set in tests.
+#[cfg(test)]
+pub(crate) mod forced {
+    use std::cell::Cell;
+
+    use super::Level;
+
+    thread_local! {
+        static LEVEL: Cell<Option<Level>> = const { Cell::new(None) };
+    }
+
+    pub(super) fn level() -> Option<Level> {
+        LEVEL.get()
+    }
+
+    /// Runs `f` at every level that this processor supports, and compares the bits of its numbers. NaN equals NaN. Returns them.
+    pub(crate) fn same_on_every_level(name: &str, f: impl Fn() -> Vec<f32>) -> Vec<f32> {
+        let mut all = Level::available().into_iter().map(|level| {
+            LEVEL.set(Some(level));
+            let found = f();
+            LEVEL.set(None);
+            (level, found)
+        });
+        let (_, expected) = all.next().expect("every processor has a level");
+        let bits = |x: &f32| if x.is_nan() { f32::NAN.to_bits() } else { x.to_bits() };
+        for (level, found) in all {
+            assert!(found.iter().map(bits).eq(expected.iter().map(bits)), "{name}, {level:?}: other bits");
+        }
+        expected
+    }
 }
 
 /// Defines a function that is compiled once for each instruction set, and runs the version for [`level`]. The compiler vectorizes
