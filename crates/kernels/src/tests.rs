@@ -345,7 +345,7 @@ fn attention_is_that_of_the_definition() {
 }
 
 #[test]
-fn heads_and_sequences_have_the_bits_of_each_alone() {
+fn each_head_has_the_bits_that_it_has_without_the_others() {
     let (context, heads, size, sequences) = (21, 3, 10, 2);
     let rows = sequences * context;
     let qkv = Stream::new(8, "qkv").numbers(rows * 3 * heads * size, 2.0);
@@ -370,8 +370,8 @@ fn heads_and_sequences_have_the_bits_of_each_alone() {
     };
     for (sequence, head) in (0..sequences).flat_map(|i| (0..heads).map(move |j| (i, j))) {
         let one = Attention { context, heads: 1, size };
-        let alone = run(one, &head_of(&qkv, sequence, head), &head_of(&dy, sequence, head), context);
-        assert_eq!(alone, (head_of(&out, sequence, head), head_of(&gradient, sequence, head)));
+        let single = run(one, &head_of(&qkv, sequence, head), &head_of(&dy, sequence, head), context);
+        assert_eq!(single, (head_of(&out, sequence, head), head_of(&gradient, sequence, head)));
     }
     let (evaluated, _) = run(Attention { context, heads, size }, &qkv, &dy, context);
     assert_eq!(evaluated, out);
