@@ -2,12 +2,11 @@
 
 use std::time::Instant;
 
-#[cfg(target_arch = "x86_64")]
 macro_rules! peak {
-    ($name:ident, $features:literal, $lanes:literal, $set:ident, $fma:ident, $store:ident) => {
+    ($name:ident, $arch:ident, $features:literal, $lanes:literal, $set:ident, $fma:ident, $store:ident) => {
         #[target_feature(enable = $features)]
         fn $name(rounds: u64) -> f64 {
-            use std::arch::x86_64::*;
+            use std::arch::$arch::*;
             let (by, plus) = ($set(std::hint::black_box(0.999)), $set(std::hint::black_box(1e-3)));
             // Different starts, so that no two sums are one.
             let mut s0 = $set(0.1);
@@ -40,17 +39,20 @@ macro_rules! peak {
 }
 
 #[cfg(target_arch = "x86_64")]
-peak!(avx512, "avx512f", 16, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_storeu_ps);
+peak!(avx512, x86_64, "avx512f", 16, _mm512_set1_ps, _mm512_fmadd_ps, _mm512_storeu_ps);
 #[cfg(target_arch = "x86_64")]
-peak!(avx2, "avx2,fma", 8, _mm256_set1_ps, _mm256_fmadd_ps, _mm256_storeu_ps);
+peak!(avx2, x86_64, "avx2,fma", 8, _mm256_set1_ps, _mm256_fmadd_ps, _mm256_storeu_ps);
+// `vfmaq_f32` adds the product of its last two arguments to the first: each chain still waits for its own last result.
+#[cfg(target_arch = "aarch64")]
+peak!(neon, aarch64, "neon", 4, vdupq_n_f32, vfmaq_f32, vst1q_f32);
 
 /// GFLOP/s of the widest vectors.
 pub(crate) fn peak() -> f64 {
+    const ROUNDS: u64 = 500_000;
     let mut best = 0.0f64;
     for _ in 0..50 {
         #[cfg(target_arch = "x86_64")]
         {
-            const ROUNDS: u64 = 500_000;
             if is_x86_feature_detected!("avx512f") {
                 // SAFETY: the processor has it.
                 best = best.max(unsafe { avx512(ROUNDS) });
@@ -59,6 +61,11 @@ pub(crate) fn peak() -> f64 {
                 // SAFETY: the processor has it.
                 best = best.max(unsafe { avx2(ROUNDS) });
             }
+        }
+        #[cfg(target_arch = "aarch64")]
+        if std::arch::is_aarch64_feature_detected!("neon") {
+            // SAFETY: the processor has it.
+            best = best.max(unsafe { neon(ROUNDS) });
         }
     }
     best

@@ -1,10 +1,11 @@
-"""JAX, as fast as it gets on one thread: a jitted lax.scan over steps.
+"""JAX, as fast as it gets on one thread.
 
-    jax_train.py steps MODEL OPTIMIZER FORM STEPS    microseconds of a step of one trial, after compiling; FORM:
-                                                     scan, one trial after another; vmap, 8 trials at once
-    jax_train.py runs RUNS.json PART                 trains every second run of a file, and evaluates
+    jax_train.py serve                    answers requests to time a row (data.serve). Forms: scan, a jitted lax.scan over all
+                                          steps; vmap, the same for 8 trials at once; step, a jitted step called in a loop
+    jax_train.py runs RUNS.json I N       trains runs I, I+N, I+2N ... of a file, and evaluates them
 """
 
+import json
 import os
 import sys
 import time
@@ -12,50 +13,24 @@ import time
 os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 os.environ["JAX_PLATFORMS"] = "cpu"
 
-import json
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
 import data
+from jax_models import init, loss
+
+VMAP = 8
+each = jax.tree_util.tree_map
 
 
-def init(kind, seed):
-    rng = np.random.default_rng(seed)
-
-    def uniform(*shape, fan_in):
-        return jnp.asarray(rng.uniform(-1, 1, shape) / np.sqrt(fan_in), jnp.float32)
-
-    def layer(shape, fan_in, outputs):
-        return [uniform(*shape, fan_in=fan_in), uniform(outputs, fan_in=fan_in)]
-
-    if kind == "mlp":
-        return [layer((784, 128), 784, 128), layer((128, 10), 128, 10)]
-    return [layer((16, 1, 5, 5), 25, 16), layer((32, 16, 5, 5), 400, 32), layer((512, 128), 512, 128), layer((128, 10), 128, 10)]
-
-
-def pool(x):
-    return lax.reduce_window(x, -jnp.inf, lax.max, (1, 1, 2, 2), (1, 1, 2, 2), "VALID")
-
-
-def logits(kind, p, x):
-    if kind == "mlp":
-        return jax.nn.relu(x @ p[0][0] + p[0][1]) @ p[1][0] + p[1][1]
-    x = x.reshape(-1, 1, 28, 28)
-    for w, b in p[:2]:
-        x = pool(jax.nn.relu(lax.conv(x, w, (1, 1), "VALID") + b[:, None, None]))
-    x = jax.nn.relu(x.reshape(x.shape[0], -1) @ p[2][0] + p[2][1])
-    return x @ p[3][0] + p[3][1]
-
-
-def loss(kind, p, x, y):
-    return -jnp.take_along_axis(jax.nn.log_softmax(logits(kind, p, x)), y[:, None], 1).mean()
+def start(rule, p):
+    zeros = each(jnp.zeros_like, p)
+    return zeros if rule == "sgd" else (zeros, each(jnp.zeros_like, p))
 
 
 def update(rule, p, state, grads, lr, t):
-    each = jax.tree_util.tree_map
     if rule == "sgd":
         velocity = each(lambda v, g: 0.9 * v + g, state, grads)
         return each(lambda p, v: p - lr * v, p, velocity), velocity
@@ -67,54 +42,115 @@ def update(rule, p, state, grads, lr, t):
     return new, (first, second)
 
 
-def trainer(kind, rule):
-    def run(p, images, labels, order, lrs):
-        zeros = jax.tree_util.tree_map(jnp.zeros_like, p)
-        state = zeros if rule == "sgd" else (zeros, zeros)
+def stepper(kind, rule):
+    def step(p, state, x, y, lr, t):
+        value, grads = jax.value_and_grad(lambda p: loss(kind, p, x, y, t))(p)
+        return *update(rule, p, state, grads, lr, t.astype(jnp.float32)), value
 
-        def step(carry, now):
-            p, state = carry
-            indices, lr, t = now
-            value, grads = jax.value_and_grad(lambda p: loss(kind, p, images[indices], labels[indices]))(p)
-            return update(rule, p, state, grads, lr, t), value
+    return step
 
-        t = jnp.arange(lrs.shape[0], dtype=jnp.float32)
-        (p, _), losses = lax.scan(step, (p, state), (order, lrs, t))
+
+def scanner(kind, rule):
+    """Trains a run whose batches `take(t)` returns."""
+    step = stepper(kind, rule)
+
+    def run(p, lrs, take):
+        def body(carry, now):
+            lr, t = now
+            p, state, value = step(*carry, *take(t), lr, t)
+            return (p, state), value
+
+        (p, _), losses = lax.scan(body, (p, start(rule, p)), (lrs, jnp.arange(lrs.shape[0])))
         return p, losses
 
     return run
+
+
+def scan_trainer(row, steps):
+    inputs, labels = (jnp.asarray(x) for x in data.batches(row["model"], row["batch"], steps))
+    scan, count = scanner(row["model"], row["optimizer"]), inputs.shape[0]
+    p, lrs, trials = init(row["model"], 0), jnp.full(steps, 1e-3, jnp.float32), 1
+
+    def run(p, lrs, inputs, labels):
+        return scan(p, lrs, lambda t: (inputs[t % count], labels[t % count]))
+
+    if row["form"] == "vmap":
+        trials = VMAP
+        p = each(lambda x: jnp.stack([x] * trials), p)
+        lrs = jnp.stack([lrs * (1 + i / trials) for i in range(trials)])
+        run = jax.vmap(run, (0, 0, None, None))
+    run = jax.jit(run).lower(p, lrs, inputs, labels).compile()
+
+    def train(count):
+        # A compiled scan has one length, and needs no warm-up.
+        if count == steps:
+            jax.block_until_ready(run(p, lrs, inputs, labels))
+
+    return train, trials
+
+
+def step_trainer(row, steps):
+    inputs, labels = data.batches(row["model"], row["batch"], steps)
+    inputs, labels = [jnp.asarray(x) for x in inputs], [jnp.asarray(y) for y in labels]
+    step = jax.jit(stepper(row["model"], row["optimizer"]), donate_argnums=(0, 1))
+    initial, lr = init(row["model"], 0), jnp.float32(1e-3)
+    times = [jnp.int32(t) for t in range(steps)]
+
+    def train(count):
+        # A copy, since a step reuses the buffers that it gets.
+        p = each(jnp.copy, initial)
+        state = start(row["optimizer"], p)
+        for t in range(count):
+            p, state, _ = step(p, state, inputs[t % len(inputs)], labels[t % len(inputs)], lr, times[t])
+        jax.block_until_ready(p)
+
+    return train, 1
+
+
+def row_trainer(row, steps):
+    """See data.serve."""
+    return step_trainer(row, steps) if row["form"] == "step" else scan_trainer(row, steps)
 
 
 def orders(seed, steps):
     return jnp.asarray(np.concatenate([data.order(seed, e) for e in range(steps // 781 + 1)])[:steps], jnp.int32)
 
 
-def main():
+def compiled_runs(images, labels, lengths):
+    """A compiled training for each length."""
+    scan = scanner("mlp", "sgd")
+
+    def run(p, images, labels, order, lrs):
+        return scan(p, lrs, lambda t: (images[order[t]], labels[order[t]]))
+
+    def compiled(steps):
+        inputs = init("mlp", 0), images, labels, orders(0, steps), jnp.zeros(steps, jnp.float32)
+        return jax.jit(run).lower(*inputs).compile()
+
+    return {steps: compiled(steps) for steps in lengths}
+
+
+def runs(runs_file, index, count):
     (images, labels), *rest = [(jnp.asarray(x), jnp.asarray(y)) for x, y in data.mnist()]
-    if sys.argv[1] == "steps":
-        kind, rule, form, steps = *sys.argv[2:5], int(sys.argv[5])
-        p, lrs = init(kind, 0), jnp.full(steps, 1e-3, jnp.float32)
-        run, trials = trainer(kind, rule), 1
-        if form == "vmap":
-            trials = 8
-            p = jax.tree_util.tree_map(lambda x: jnp.stack([x] * trials), p)
-            lrs = jnp.stack([lrs * (1 + i / trials) for i in range(trials)])
-            run = jax.vmap(run, (0, None, None, None, 0))
-        run = jax.jit(run)
-        order = orders(0, steps)
-        jax.block_until_ready(run(p, images, labels, order, lrs))
-        began = time.perf_counter()
-        jax.block_until_ready(run(p, images, labels, order, lrs))
-        return data.tell(us=(time.perf_counter() - began) / steps / trials * 1e6)
-
-    runs, part = json.load(open(sys.argv[2])), int(sys.argv[3])
-    lrs = np.load(sys.argv[2].replace(".json", ".npz"))
-    run = jax.jit(trainer("mlp", "sgd"))
-    evaluate = jax.jit(lambda p, x, y: loss("mlp", p, x, y))
-    for one in runs[part::2]:
+    chosen = json.load(open(runs_file))
+    lrs = np.load(runs_file.replace(".json", ".npz"))
+    data.report(ready=time.time())
+    began = time.perf_counter()
+    # All lengths of the sweep, also those that the chosen runs do not have: a process of the whole sweep compiles them once.
+    run = compiled_runs(images, labels, sorted({len(own) for own in lrs.values()}))
+    evaluate = jax.jit(lambda p, x, y: loss("mlp", p, x, y, 0))
+    jax.block_until_ready([evaluate(init("mlp", 0), x, y) for x, y in rest])
+    compiling = time.perf_counter() - began
+    began = time.perf_counter()
+    for one in chosen[index::count]:
         own = jnp.asarray(lrs[one["trial_id"]], jnp.float32)
-        p, _ = run(init("mlp", one["seed"]), images, labels, orders(one["seed"], own.shape[0]), own)
+        p, _ = run[own.shape[0]](init("mlp", one["seed"]), images, labels, orders(one["seed"], own.shape[0]), own)
         jax.block_until_ready([evaluate(p, x, y) for x, y in rest])
+    data.report(compiling=compiling, training=time.perf_counter() - began)
 
 
-main()
+if __name__ == "__main__":
+    if sys.argv[1] == "serve":
+        data.serve(row_trainer)
+    else:
+        runs(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

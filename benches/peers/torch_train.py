@@ -1,39 +1,45 @@
-"""PyTorch, as fast as it gets on one thread: eager, fused optimizers.
+"""PyTorch, as fast as it gets on one thread: eager or compiled, fused optimizers.
 
-    torch_train.py steps MODEL OPTIMIZER STEPS     microseconds of a step, after a warm-up; its
-                                                   batches are gathered before the clock starts
-    torch_train.py optuna RUNS.json STORAGE        trains the runs of a file under Optuna, with other processes
+    torch_train.py serve                      answers requests to time a row (data.serve); its batches are gathered ahead
+    torch_train.py optuna RUNS.json STORAGE   trains the runs of a file under Optuna, together with other processes
 """
 
+import copy
 import json
 import sys
 import time
 
 import numpy as np
 import torch
-from torch import nn
 
 import data
+from torch_models import model, optimizer
 
 torch.set_num_threads(1)
 
 
-def model(kind):
-    if kind == "mlp":
-        return nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
-    return nn.Sequential(
-        nn.Unflatten(1, (1, 28, 28)), nn.Conv2d(1, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(16, 32, 5), nn.ReLU(),
-        nn.MaxPool2d(2), nn.Flatten(), nn.Linear(512, 128), nn.ReLU(), nn.Linear(128, 10),
-    )  # fmt: skip
+def row_trainer(row, steps):
+    """See data.serve. Each call trains a new model, from the same initial weights."""
+    kind = row["model"]
+    inputs, labels = (torch.from_numpy(x) for x in data.batches(kind, row["batch"], steps))
+    net = model(kind)
+    initial = copy.deepcopy(net.state_dict())
+    loss_of = torch.compile(net, fullgraph=True) if row["form"] == "compiled" else net
 
+    def train(count):
+        net.load_state_dict(initial)
+        update = optimizer(row["optimizer"], net.parameters())
+        for t in range(count):
+            update.zero_grad(set_to_none=True)
+            loss_of(inputs[t % len(inputs)], labels[t % len(inputs)]).backward()
+            update.step()
 
-def optimizer(kind, parameters):
-    if kind == "adamw":
-        return torch.optim.AdamW(parameters, lr=1e-3, fused=True)
-    return torch.optim.SGD(parameters, lr=1e-3, momentum=0.9, fused=True)
+    return train, 1
 
 
 class Trainer:
+    """Trains and evaluates whole runs of the MLP."""
+
     def __init__(self):
         self.parts = [(torch.from_numpy(x), torch.from_numpy(y)) for x, y in data.mnist()]
         self.orders = {}
@@ -47,60 +53,50 @@ class Trainer:
         indices = self.orders[seed, epoch][t % 781]
         return images[indices], labels[indices]
 
-    def gathered(self):
-        """Some batches gathered ahead, for as many steps again and again."""
-        batches = [self.batch(0, t) for t in range(100)]
-        return lambda seed, t: batches[t % 100]
-
-    def train(self, kind, rule, lrs, seed, batch=None):
-        batch = batch or self.batch
+    def train(self, lrs, seed):
         torch.manual_seed(seed)
-        net, loss_of = model(kind), nn.CrossEntropyLoss()
-        steps = optimizer(rule, net.parameters())
-        group = steps.param_groups[0]
+        net = model("mlp")
+        update = optimizer("sgd", net.parameters())
+        group = update.param_groups[0]
         for t, lr in enumerate(lrs):
-            images, labels = batch(seed, t)
+            images, labels = self.batch(seed, t)
             group["lr"] = lr
-            steps.zero_grad(set_to_none=True)
-            loss_of(net(images), labels).backward()
-            steps.step()
+            update.zero_grad(set_to_none=True)
+            net(images, labels).backward()
+            update.step()
         return net
 
     def evaluate(self, net):
         with torch.no_grad():
             return [
-                nn.functional.cross_entropy(torch.cat([net(part) for part in images.split(500)]), labels).item()
+                torch.nn.functional.cross_entropy(torch.cat([net.net(part) for part in images.split(500)]), labels).item()
                 for images, labels in self.parts[1:]
             ]
 
 
-def main():
-    trainer = Trainer()
-    if sys.argv[1] == "steps":
-        kind, rule, steps = sys.argv[2], sys.argv[3], int(sys.argv[4])
-        batch = trainer.gathered()
-        trainer.train(kind, rule, [1e-3] * max(20, steps // 10), 0, batch)
-        began = time.perf_counter()
-        trainer.train(kind, rule, [1e-3] * steps, 0, batch)
-        return data.tell(us=(time.perf_counter() - began) / steps * 1e6)
-
+def optuna_runs(runs_file, storage_file):
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    runs = json.load(open(sys.argv[2]))
-    lrs = np.load(sys.argv[2].replace(".json", ".npz"))
-    if not runs:
-        return
-    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(sys.argv[3]))
+    trainer, runs = Trainer(), json.load(open(runs_file))
+    lrs = np.load(runs_file.replace(".json", ".npz"))
+    data.report(ready=time.time())
+    began = time.perf_counter()
+    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(storage_file))
     grid = optuna.samplers.GridSampler({"run": list(range(len(runs)))}, seed=0)
     study = optuna.create_study(study_name="runs", storage=storage, sampler=grid, load_if_exists=True)
 
     def objective(trial):
         run = runs[trial.suggest_int("run", 0, len(runs) - 1)]
-        return trainer.evaluate(trainer.train("mlp", "sgd", lrs[run["trial_id"]].tolist(), run["seed"]))[0]
+        return trainer.evaluate(trainer.train(lrs[run["trial_id"]].tolist(), run["seed"]))[0]
 
     # Each process takes grid points until none is left.
     study.optimize(objective, n_trials=len(runs))
+    data.report(compiling=0.0, training=time.perf_counter() - began)
 
 
-main()
+if __name__ == "__main__":
+    if sys.argv[1] == "serve":
+        data.serve(row_trainer)
+    else:
+        optuna_runs(*sys.argv[2:4])
