@@ -52,7 +52,7 @@ class Context:
         """MNIST, whose evaluation is short for an MLP."""
         return f"{{dataset: mnist, batch_size: {batch}}}"
 
-    def constant(self, model, optimizer, steps, trials, data, lr=(0.0001, 0.003), seeds=1, every=None):
+    def constant(self, model, optimizer, steps, trials, data, lr=(0.0001, 0.001), seeds=1, every=None):
         """A sweep of trials that differ in lr and share no steps."""
         values = f"values: [{lr[1]}]" if trials == 1 else f"logspace: [{lr[0]}, {lr[1]}, {trials}]"
         return self.sandbox.file(
