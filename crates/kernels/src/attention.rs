@@ -1,10 +1,11 @@
 //! Causal self-attention (Vaswani et al. 2017, arXiv 1706.03762): each position attends to itself and to earlier positions. The scores
 //! of a head are computed in blocks of rows, up to the block's last position, and become weights while they are in the cache.
 
+use crate::math::exp;
 use crate::multiversioned;
 use crate::rows::{LANES, largest, total};
-use crate::simd::strips::{HIGHEST, Rows, height, product};
-use crate::softmax::{exponentials, row_backward};
+use crate::simd::strips::{Rows, height, product};
+use crate::softmax::row_backward;
 
 /// Attention over sequences of `context` positions. Queries, keys and values `qkv` are (sequences x context, 3, heads, size), the
 /// output is (sequences x context, heads, size).
@@ -37,8 +38,8 @@ struct Scratch<'a> {
     qkv: &'a mut [f32],
     /// The gradient of the output of a sequence: (heads, context, size).
     d_out: &'a mut [f32],
-    /// Gradients of the scores of a head.
-    gradient: &'a mut [f32],
+    /// Gradients of the scores of a head; in the forward pass the scores of a block of rows.
+    scores: &'a mut [f32],
 }
 
 impl Attention {
@@ -95,7 +96,7 @@ impl Attention {
         let (transposed, rest) = scratch.split_at_mut(self.size * self.padded());
         let (qkv, rest) = rest.split_at_mut(3 * self.context * self.width());
         let (d_out, rest) = rest.split_at_mut(self.context * self.width());
-        Scratch { transposed, qkv, d_out, gradient: &mut rest[..self.square()] }
+        Scratch { transposed, qkv, d_out, scores: &mut rest[..self.square()] }
     }
 
     /// Copies the rows of a sequence, which consist of parts as wide as a head: `to` gets the rows of the first part, then those of the
@@ -126,11 +127,11 @@ impl Attention {
             transpose(keys, scratch.transposed, padded);
             let keys = Rows { data: scratch.transposed, distance: padded };
             for (top, high) in self.blocks() {
-                let (seen, block) = (top + high, &mut weights[top * padded..]);
-                let shape = (high, seen.next_multiple_of(LANES), self.size);
-                product(shape, queries.below(top).left(), keys, block, padded);
-                scores_to_weights(&mut block[..high * padded], padded, top, self.scale());
-                let block = Rows { data: block, distance: padded }.left();
+                let (seen, end) = (top + high, (top + high).next_multiple_of(LANES));
+                let scores = &mut scratch.scores[..high * end];
+                product((high, end, self.size), queries.below(top).left(), keys, scores, end);
+                scores_to_weights(scores, end, top, self.scale(), &mut weights[top * padded..], padded);
+                let block = Rows { data: &weights[top * padded..], distance: padded }.left();
                 product((high, self.size, seen), block, values, &mut out[head.out + top * width..], width);
             }
         }
@@ -161,7 +162,7 @@ impl Attention {
             let to = |part: usize, top: usize| head.query + part * width + top * 3 * width;
             for (top, high) in self.blocks() {
                 // dP = dO V'; dS = P (dP - its mean under P); dQ = dS K.
-                let (seen, block) = (top + high, &mut scratch.gradient[top * padded..]);
+                let (seen, block) = (top + high, &mut scratch.scores[top * padded..]);
                 let shape = (high, seen.next_multiple_of(LANES), self.size);
                 product(shape, d.below(top).left(), values, block, padded);
                 softmax_backward(
@@ -174,7 +175,7 @@ impl Attention {
                 let block = Rows { data: block, distance: padded }.left();
                 product((high, self.size, seen), block, keys, &mut d_qkv[to(0, top)..], 3 * width);
             }
-            let gradient = Rows { data: scratch.gradient, distance: padded };
+            let gradient = Rows { data: scratch.scores, distance: padded };
             for (top, high) in self.blocks() {
                 // dK = dS' Q; dV = P' dO. Queries before the block do not see its keys.
                 let shape = (high, self.size, self.context - top);
@@ -190,13 +191,16 @@ impl Attention {
 multiversioned! {
 /// Copies rows that consist of parts of `size` numbers. Each part has `distance` numbers in `to`.
 fn gather(from: &[f32], size: usize, to: &mut [f32], distance: usize) {
-    let parts = to.len() / distance.max(1);
+    let (parts, whole) = (to.len() / distance.max(1), size - size % LANES);
     for (i, row) in from.chunks_exact(parts * size).enumerate() {
-        for (part, from) in row.chunks_exact(size).enumerate() {
-            let to = &mut to[part * distance + i * size..][..size];
-            let ((from, rest), (to, to_rest)) = (from.as_chunks::<LANES>(), to.as_chunks_mut::<LANES>());
-            to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
-            to_rest.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        // The inner loop is over parts: the compiler makes each piece a few vectors, but calls a function to copy a whole part.
+        for at in (0..whole).step_by(LANES) {
+            for (to, from) in to.chunks_exact_mut(distance).zip(row.chunks_exact(size)) {
+                to[i * size + at..][..LANES].copy_from_slice(&from[at..at + LANES]);
+            }
+        }
+        for (to, from) in to.chunks_exact_mut(distance).zip(row.chunks_exact(size)) {
+            to[i * size + whole..(i + 1) * size].copy_from_slice(&from[whole..]);
         }
     }
 }
@@ -233,22 +237,32 @@ fn transpose_rows(from: &[f32], size: usize, to: &mut [f32], padded: usize) {
 }
 
 multiversioned! {
-/// Turns scores into weights: softmax of the scores that each row sees, times `scale`, followed by zeros. The first row sees `top + 1`
-/// positions, and each next row one more. Zeros are written up to the last position that any row sees, in whole pieces.
-fn scores_to_weights(scores: &mut [f32], padded: usize, top: usize, scale: f32) {
-    let end = (top + scores.len() / padded).next_multiple_of(LANES);
-    // One step for all rows before the next step: the processor works on several rows at a time.
-    let mut of_rows = [0.0; HIGHEST];
-    for ((i, row), of_row) in scores.chunks_exact_mut(padded).enumerate().zip(&mut of_rows) {
-        row[top + i + 1..end].fill(f32::NEG_INFINITY);
-        *of_row = largest(&row[..end]);
+/// Turns the scores of a block of rows of length `end` into weights: softmax of the scores that each row sees, times `scale`, followed
+/// by zeros. The first row sees `top + 1` positions, and each next row one more. The rows of weights are at distance `padded`.
+fn scores_to_weights(
+    scores: &mut [f32],
+    end: usize,
+    top: usize,
+    scale: f32,
+    weights: &mut [f32],
+    padded: usize,
+) {
+    for (i, row) in scores.chunks_exact_mut(end).enumerate() {
+        let seen = top + i + 1;
+        row[seen..].fill(f32::NEG_INFINITY);
+        let largest = largest(row);
+        for piece in row.as_chunks_mut::<LANES>().0 {
+            piece.iter_mut().for_each(|x| *x = (*x - largest) * scale);
+        }
     }
-    for (row, of_row) in scores.chunks_exact_mut(padded).zip(&mut of_rows) {
-        exponentials(&mut row[..end], *of_row, scale);
-        *of_row = 1.0 / total(&row[..end]);
+    for x in scores.iter_mut() {
+        *x = exp(*x);
     }
-    for (row, of_row) in scores.chunks_exact_mut(padded).zip(&of_rows) {
-        row[..end].iter_mut().for_each(|x| *x *= of_row);
+    for (row, to) in scores.chunks_exact(end).zip(weights.chunks_mut(padded)) {
+        let factor = 1.0 / total(row);
+        for (to, piece) in to.as_chunks_mut::<LANES>().0.iter_mut().zip(row.as_chunks::<LANES>().0) {
+            to.iter_mut().zip(piece).for_each(|(to, x)| *to = x * factor);
+        }
     }
 }
 }

@@ -27,14 +27,6 @@ pub fn softmax(x: &mut [f32], n: usize) {
 }
 }
 
-/// Replaces each number by exp((x - largest) scale).
-#[inline(always)]
-pub(crate) fn exponentials(row: &mut [f32], largest: f32, scale: f32) {
-    for x in row {
-        *x = exp((*x - largest) * scale);
-    }
-}
-
 multiversioned! {
 /// Turns the gradient of the result `y` of [`softmax`] into the gradient of its input, in place.
 pub fn softmax_backward(y: &[f32], gradient: &mut [f32], n: usize) {

@@ -53,9 +53,6 @@ pub(crate) fn product(
     product_at(level(), (rows, columns, k), a, b, (c, distance));
 }
 
-/// The most that [`height`] returns.
-pub(crate) const HIGHEST: usize = 12;
-
 /// The number of rows at which [`product`] is fastest.
 pub(crate) fn height() -> usize {
     match level() {
@@ -122,7 +119,7 @@ impl Product<'_> {
     /// The processor has V's instruction set, WIDE vectors are [`COLUMNS`] numbers, and the slices are as long as `product_at` checks.
     #[inline(always)]
     unsafe fn strips<V: Vector, const HIGH: usize, const WIDE: usize>(&self) {
-        const { assert!(HIGH == V::HIGHEST && HIGH <= HIGHEST && WIDE * V::LANES == COLUMNS) };
+        const { assert!(HIGH == V::HIGHEST && WIDE * V::LANES == COLUMNS) };
         for j in (0..self.columns).step_by(COLUMNS) {
             let columns = COLUMNS.min(self.columns - j);
             let mut i = 0;
