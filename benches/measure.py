@@ -204,12 +204,15 @@ class Sandbox:
         words = [self.binary, "--store", store, "--data-dir", ROOT / "data", "--quiet", file, *options]
         samples, began = [], time.perf_counter()
         process = subprocess.Popen(list(map(str, words)), stdout=subprocess.DEVNULL)
-        if sample:
+        try:
             # The process is not reaped here, so that its usage can be read below.
-            while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            while sample and os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
                 samples.append((time.perf_counter() - began, sample(process.pid)))
                 time.sleep(every)
-        _, status, usage = os.wait4(process.pid, 0)
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:
+            process.kill()
+            raise
         seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode != 0:
