@@ -146,7 +146,7 @@ fn all_mismatches_of_weights_are_listed() {
         "freeze: no parameter matches `conv1`",
         "init_from: `fresh`: no parameter matches `fc9`",
         "`fc1.bias` matches more than one pattern: fc1, *.bias",
-        "`fc2.weight` has shape [12, 24], but `fc2.weight` needs [16, 24]",
+        "`fc2.weight` has shape [12, 24], but the model's `fc2.weight` needs [16, 24]",
         "no tensor `head` for `fc3.bias`",
         "no tensor `fc4.weight` for `fc4.weight`",
     ] {
@@ -203,7 +203,8 @@ fn a_stored_trial_can_be_named_instead_of_a_file() {
     }
     sandbox.write("bad.yaml", tune(&format!("\"trial:{id}\"")).replace("[24, 12]", "[24, 16]"));
     let message = sandbox.run(&["check", "bad.yaml"]).exits(2).stderr;
-    let words = format!("trial:{id}: `fc2.weight` has shape [12, 24], but `fc2.weight` needs [16, 24]");
+    let words =
+        format!("trial:{id}: `fc2.weight` has shape [12, 24], but the model's `fc2.weight` needs [16, 24]");
     assert!(message.contains(&words), "{message}");
     assert!(sandbox.run(&["tune.yaml"]).exits(0).stderr.contains("training again"));
     // The weights equal those of `export weights`, and are kept.

@@ -27,3 +27,19 @@ fn the_help_of_each_command_starts_with_one_line() {
     }
     assert!(count > 25, "{help}");
 }
+
+/// The data folder is set in the environment of these tests.
+#[test]
+fn the_usage_in_an_error_is_that_of_the_command() {
+    let sandbox = Sandbox::new();
+    for (args, usage) in [
+        (&["rank", "--nope"][..], "Usage: sweep rank [OPTIONS] [SWEEP]"),
+        (&["compare", "a"], "Usage: sweep compare <A> <B>"),
+        (&["submit", "slurm"], "Usage: sweep submit slurm <FILE>"),
+    ] {
+        let stderr = sandbox.run(args).exits(2).stderr;
+        assert!(stderr.contains(usage) && !stderr.contains("--data-dir"), "{stderr}");
+    }
+    let help = sandbox.run(&["rank", "--help"]).exits(0).stdout;
+    assert!(help.contains("[env: SWEEP_DATA_DIR="), "{help}");
+}

@@ -98,7 +98,8 @@ fn a_file_for_a_table() {
 
     let refused = sandbox.run(&[&csv[..], &["my labl"]].concat()).exits(2);
     assert!(refused.stderr.contains("did you mean `my label`?"), "{}", refused.stderr);
-    sandbox.run(&csv[..3]).exits(2);
+    let asked = sandbox.run(&csv[..3]).exits(2).stderr;
+    assert!(asked.contains("`--label COLUMN`; its columns are `size`, `sort, of` and `my label`"), "{asked}");
     let missing = sandbox.run(&["new", "--csv", "nope.csv", "--label", "y"]).exits(2);
     assert_eq!(missing.stderr, "error: CSV file not found: nope.csv\n");
     sandbox.write("prices.csv", "size,price\n1,10.5\n2,20.25\n");
@@ -124,7 +125,12 @@ fn a_file_for_a_script() {
     sandbox.run(&["new", "--pytorch", "train.py"]).exits(0);
     check(&sandbox, "sweep.yaml");
     let text = std::fs::read_to_string(sandbox.path("sweep.yaml")).expect("it was written");
-    for words in ["command: [python3, train.py]", "scheduler = trial.schedule(optimizer)", "0.3]"] {
+    for words in [
+        "command: [python3, train.py]",
+        "scheduler = trial.schedule(optimizer)",
+        "if trial.evaluates(step):",
+        "0.3]",
+    ] {
         assert!(text.contains(words), "{words}:\n{text}");
     }
     sandbox.write("ready.py", "import sweep_trial\noptimizer = torch.optim.AdamW(model.parameters())\n");

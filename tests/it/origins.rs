@@ -283,3 +283,45 @@ fn seeds_added_later_are_reported() {
         assert!(words.contains("require p < 0.025 instead of 0.05"), "{words}");
     }
 }
+
+/// The name is all that ties a file to its sweep, so two files can share one.
+#[test]
+fn two_files_with_one_name_give_a_note() {
+    let sandbox = Sandbox::new();
+    let file = |dimensions: u64, seeds: u64| {
+        format!(
+            "name: shared\ntask: {{kind: quadratic, dimensions: {dimensions}, noise: 0.1}}\noptimizer: {{kind: sgd}}\n\
+             budget: {{steps: 5}}\nlr: 0.1\nextend: false\nschedules: {{a: {{kind: constant}}, b: {{kind: linear}}}}\nseeds: {seeds}\n"
+        )
+    };
+    sandbox.write("one.yaml", file(4, 2));
+    sandbox.write("two.yaml", file(8, 2));
+    let shared = "was last trained from another file";
+    assert!(!sandbox.run(&["one.yaml"]).exits(0).stderr.contains(shared));
+    // Nothing differs but a comment; then seeds are added to the same file.
+    sandbox.write("one.yaml", format!("# again\n{}", file(4, 2)));
+    for args in
+        [&["rank", "one.yaml"][..], &["report", "one.yaml"], &["compare", "a", "b", "--sweep", "one.yaml"]]
+    {
+        assert!(!sandbox.run(args).exits(0).stderr.contains("note"), "{args:?}");
+    }
+    sandbox.write("one.yaml", file(4, 3));
+    let words = "one.yaml is not what the sweep `shared` was last trained from, but another file with this name or a changed one: 2 of \
+                 its 6 trials are not in these results, and 0 of the 4 trials in these results are not in the file";
+    let edited = sandbox.run(&["rank", "one.yaml"]).exits(0).stderr;
+    assert!(edited.contains(words), "{edited}");
+    assert!(!sandbox.run(&["one.yaml"]).exits(0).stderr.contains(shared));
+
+    let other = sandbox.run(&["two.yaml"]).exits(0).stderr;
+    assert!(other.contains("note: the sweep `shared` was last trained from another file"), "{other}");
+    assert!(other.contains("its 6 results stay in the store"), "{other}");
+    for args in
+        [&["rank", "one.yaml"][..], &["report", "one.yaml"], &["compare", "a", "b", "--sweep", "one.yaml"]]
+    {
+        let note = sandbox.run(args).exits(0).stderr;
+        assert!(note.contains("6 of its 6 trials") && note.contains("4 of the 4 trials"), "{args:?}: {note}");
+        assert!(!sandbox.run(&[args, &["-q"]].concat()).exits(0).stderr.contains("note"), "{args:?}");
+    }
+    assert!(!sandbox.run(&["rank", "two.yaml"]).exits(0).stderr.contains("note"));
+    assert!(!sandbox.run(&["rank", "shared"]).exits(0).stderr.contains("note"));
+}

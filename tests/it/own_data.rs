@@ -161,6 +161,36 @@ fn a_custom_text_is_learned() {
     assert!(row["valid_accuracy"].as_f64() > Some(0.9), "{row}");
 }
 
+/// A number of the row says nothing about other rows, but looks like a feature.
+#[test]
+fn a_column_that_numbers_the_rows_gives_a_note() {
+    let sandbox = Sandbox::new();
+    let numbered = |name: &str| {
+        let lines = flowers();
+        let lines = lines.lines().enumerate().map(|(i, line)| match i {
+            0 => format!("{name},{line}\n"),
+            _ => format!("{},{line}\n", i + 7),
+        });
+        lines.collect::<String>()
+    };
+    sandbox.write("own.yaml", file("{csv: flowers.csv, label: kind}", MLP));
+    for (name, words) in [
+        ("ID", Some("note: own.yaml: flowers.csv: column `ID` looks like a row number")),
+        ("", Some("note: own.yaml: flowers.csv: the column without a name looks like a row number")),
+        ("leaves", None),
+    ] {
+        sandbox.write("flowers.csv", numbered(name));
+        for args in [&["check", "own.yaml", "--deny-warnings"][..], &["own.yaml"]] {
+            let stderr = sandbox.run(args).exits(0).stderr;
+            assert_eq!(stderr.contains("row number"), words.is_some(), "{name}: {stderr}");
+            assert!(words.is_none_or(|words| stderr.contains(words)), "{name}: {stderr}");
+        }
+    }
+    // A column whose integers are not all different is a feature.
+    sandbox.write("flowers.csv", numbered("id").replacen("\n9,", "\n8,", 1));
+    assert!(!sandbox.run(&["check", "own.yaml"]).exits(0).stderr.contains("row number"));
+}
+
 /// Unusable data, each with a part of its error.
 const WRONG: [(&str, &str); 23] = [
     ("{csv: none.csv, label: kind}", "file not found: none.csv"),
@@ -168,14 +198,23 @@ const WRONG: [(&str, &str); 23] = [
         "{csv: flowers.csv, label: kinds}",
         "has no column `kinds` (columns: petal, stem, kind); did you mean `kind`?",
     ),
-    ("{csv: hole.csv, label: kind}", "hole.csv:2: column `stem`: expected a number, found ``"),
-    ("{csv: word.csv, label: kind}", "word.csv:2: column `stem`: expected a number, found `tall`"),
+    (
+        "{csv: hole.csv, label: kind}",
+        "hole.csv:2: column `stem`: missing value: expected a number, found an empty cell; fill in",
+    ),
+    (
+        "{csv: word.csv, label: kind}",
+        "word.csv:2: column `stem`: expected a number, found `tall`; all columns except the label",
+    ),
     ("{csv: short.csv, label: kind}", "short.csv:3: expected 3 cells as in the first line, found 2"),
     ("{csv: one.csv, label: kind}", "all labels are equal"),
     ("{csv: empty.csv, label: kind}", "empty.csv is empty"),
     ("{csv: head.csv, label: kind}", "head.csv: no examples"),
     ("{csv: tabs.csv, label: kind}", "cells must be separated by commas"),
-    ("{csv: unknown.csv, label: kind}", "unknown.csv:3: column `kind`: missing label: found `NA`"),
+    (
+        "{csv: unknown.csv, label: kind}",
+        "unknown.csv:3: column `kind`: missing label: found `NA`; fill in the class",
+    ),
     (
         "{csv: price.csv, label: y}",
         "price.csv:2: column `y`: expected a word or an integer as label, found `1.5`",
@@ -186,7 +225,7 @@ const WRONG: [(&str, &str); 23] = [
     ("{npz: big.npz}", "convert others with `numpy.ascontiguousarray` and `.astype`"),
     ("{idx: floats.idx, labels: a.idx}", "found numbers of type 0x0D"),
     ("{npz: short.npz}", "is shorter than its header says"),
-    ("{npz: uneven.npz}", "must have shape [4]"),
+    ("{npz: uneven.npz}", "needs one label for each of its 4 examples"),
     ("{npz: uneven.npz, x: images}", "no array `images` (arrays: x, y)"),
     ("{npz: nan.npz}", "found NaN in example 0"),
     ("{idx: a.idx, labels: a.idx}", "expected 9 bytes after the header, found 1"),

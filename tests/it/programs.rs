@@ -344,6 +344,61 @@ fn only_failures_that_may_not_recur_are_retried() {
     assert_eq!(ran.stderr.matches("retrying trial ").count(), 6, "{}", ran.stderr);
 }
 
+/// A Python without the package fails in every trial. A few show it, and the others stay in the queue.
+#[test]
+#[cfg_attr(not(has_python), ignore = "needs python3")]
+fn a_program_that_fails_at_each_start_is_not_started_for_all_trials() {
+    let sandbox = Sandbox::new();
+    // Without -I and -S a package that is installed on the machine would be found.
+    sandbox.write("toy.yaml", FILE.replace("[python3, toy.py]", "[python3, -I, -S, toy.py]"));
+    let import = "import os\nif not os.path.exists('installed'):\n    import sweep_trial\n";
+    sandbox.write("toy.py", format!("{import}{TOY}"));
+    let ran = sandbox.run(&["toy.yaml"]).exits(1);
+    for words in [
+        "No module named 'sweep_trial'; this Python is /",
+        " -m pip install ./python`",
+        " trials failed with the same error: the program ended with exit code 1",
+        "were not started: the first starts of the program failed with the same error",
+    ] {
+        assert!(ran.stderr.contains(words), "{words}: {}", ran.stderr);
+    }
+    // The first failure, its first retry, and all at the end.
+    assert_eq!(ran.stderr.matches("No module named").count(), 3, "{}", ran.stderr);
+    assert_eq!(ran.stdout, "", "nothing to rank");
+    let count = |what: &str| {
+        let sql = format!("select count(*) as n from trials where {what}");
+        sandbox.query(&sql)[0]["n"].as_u64().expect("a number")
+    };
+    let failed = count("status = 'failed'");
+    assert!((3..15).contains(&failed), "{failed}");
+    assert_eq!(count("status = 'queued' and attempts = 0"), 30 - failed);
+    assert!(
+        ran.stderr.contains(&format!("{failed} trials failed, and {} more were", 30 - failed)),
+        "{}",
+        ran.stderr
+    );
+
+    sandbox.write("installed", "");
+    sandbox.run(&["toy.yaml", "-q"]).exits(0);
+    assert_eq!(count("status = 'done'"), 30);
+}
+
+/// A script that was not changed for `sweep` is noticed before anything is trained.
+#[test]
+#[cfg_attr(not(has_python), ignore = "needs python3")]
+fn a_script_that_does_not_report_gives_a_note() {
+    let sandbox = sandbox(FILE);
+    assert!(!sandbox.run(&["check", "toy.yaml"]).exits(0).stderr.contains("neither imports"));
+    sandbox.write("toy.py", "print('training')\n");
+    let stderr = sandbox.run(&["check", "toy.yaml", "--deny-warnings"]).exits(0).stderr;
+    let note = "note: toy.yaml: toy.py neither imports `sweep_trial` nor uses SWEEP_REPORT";
+    assert!(stderr.contains(note), "{stderr}");
+    // A file of the program that reports is enough.
+    sandbox.write("part.py", "import sweep_trial\n");
+    sandbox.write("toy.yaml", FILE.replace("toy.py]", "toy.py], files: [part.py]"));
+    assert!(!sandbox.run(&["check", "toy.yaml"]).exits(0).stderr.contains("neither imports"));
+}
+
 #[test]
 #[cfg_attr(not(has_python), ignore = "needs python3")]
 fn only_reported_checkpoints_are_used() {

@@ -22,7 +22,25 @@ pub(crate) fn parse() -> Cli {
     if is_short_for_run(&words) {
         words.insert(1, OsString::from("run"));
     }
-    Cli::from_arg_matches(&command().get_matches_from(words)).unwrap_or_else(|error| error.exit())
+    let matches = command().try_get_matches_from(&words).unwrap_or_else(|error| exit(error, words));
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// Prints the error, and exits. clap's usage line shows the options that are set, also by a variable of the environment, as if they
+/// were required. So the error without these variables is printed, if it is one without them too.
+fn exit(error: clap::Error, words: Vec<OsString>) -> ! {
+    if !error.use_stderr() {
+        // Help, which lists the variables.
+        error.exit();
+    }
+    without_environment(command()).try_get_matches_from(words).err().unwrap_or(error).exit()
+}
+
+/// The command without options from variables of the environment.
+fn without_environment(command: Command) -> Command {
+    let names: Vec<String> = command.get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
+    let command = command.mut_args(|option| option.env(None::<&'static str>));
+    names.into_iter().fold(command, |command, name| command.mut_subcommand(name, without_environment))
 }
 
 /// The command line, with the verbs in groups in its help.

@@ -6,7 +6,7 @@ use report::compose::{Material, Step, compose};
 use report::document::Document;
 use schedule::problem::counted;
 use store::Reader;
-use sweep::lookup::sweep;
+use sweep::lookup::{Found, found};
 use sweep::ranked::{RankBy, Ranked, ranked};
 use sweep::stored::open;
 use sweep::wait_for;
@@ -15,6 +15,7 @@ use verdict::results::{Purpose, budgets};
 
 use crate::exit::Failure;
 use crate::global::Global;
+use crate::input::show_note;
 use crate::shell::{quoted, store_option};
 
 /// Curves are drawn from at most this many runs of a schedule: the band of more looks the same.
@@ -24,7 +25,8 @@ const MOST_RUNS: usize = 32;
 pub(crate) fn document(global: &Global, word: Option<&str>, how: &RankBy) -> Result<Document, Failure> {
     let (ranked, material) = wait_for(async {
         let mut reader = open(&global.context).await?;
-        let name = sweep(&mut reader, word, &global.context).await?;
+        let Found { name, note } = found(&mut reader, word, &global.context).await?;
+        show_note(note.as_deref(), global);
         let ranked = ranked(&mut reader, &name, how).await?;
         let material = material(&mut reader, &name, &ranked, global).await?;
         Ok::<_, Failure>((ranked, material))

@@ -5,6 +5,7 @@ use std::path::Path;
 use schedule::problem::counted;
 use spec::protocol::Seeds;
 use spec::{Plan, Spec};
+use sweep::notes;
 use sweep::origins::Stored;
 use sweep::plan::{self, Aim};
 use sweep::source::{Source, read};
@@ -20,7 +21,8 @@ pub(crate) fn sweep_file(path: &Path, warnings: Warnings, global: &Global) -> Re
     let source = read(path, "sweep file", spec::yaml::MAX_BYTES)?;
     let (spec, plan) = sweep_text(path, &source, Aim::Train, warnings, global)?;
     if !global.quiet {
-        few_seeds(&spec).iter().for_each(|note| say(format_args!("note: {}: {note}", source.name)));
+        let found = few_seeds(&spec).into_iter().chain(notes::row_numbers(&plan));
+        found.for_each(|note| say(format_args!("note: {}: {note}", source.name)));
     }
     Ok((spec, plan))
 }
@@ -40,6 +42,13 @@ fn few_seeds(spec: &Spec) -> Option<String> {
             counted(seeds, "seed")
         )
     })
+}
+
+/// Prints a note, if there is one.
+pub(crate) fn show_note(note: Option<&str>, global: &Global) {
+    if !global.quiet {
+        note.iter().for_each(|note| say(format_args!("note: {note}")));
+    }
 }
 
 /// Like [`sweep_file`], for a text that has already been read.

@@ -27,6 +27,49 @@ pub(crate) struct Progress {
     later: u64,
     may_extend: bool,
     best: Option<(f64, String)>,
+    failures: Failures,
+}
+
+/// The trials that failed for each reason, in the order of the first of each. Many trials may fail for one reason, which is then
+/// printed twice: at the first one, and at the end of the round.
+#[derive(Default)]
+struct Failures(Vec<Failure>);
+
+struct Failure {
+    reason: String,
+    first: String,
+    trials: usize,
+    /// Whether a program printed more about it.
+    has_log: bool,
+}
+
+impl Failures {
+    /// Counts a failure. Returns the line to print now, if its reason is new.
+    fn add(&mut self, id: &str, trial: &Trial, reason: String) -> Option<String> {
+        if let Some(known) = self.0.iter_mut().find(|known| known.reason == reason) {
+            known.trials += 1;
+            return None;
+        }
+        let failure = Failure { reason, first: id.to_owned(), trials: 1, has_log: trial.has_log };
+        let line = format!("trial {id} ({}) failed: {}{}", trial.label, failure.reason, failure.log());
+        self.0.push(failure);
+        Some(line)
+    }
+
+    /// The lines to print at the end.
+    fn repeated(&self) -> impl Iterator<Item = String> {
+        self.0.iter().filter(|failure| failure.trials > 1).map(|failure| {
+            let Failure { reason, trials, .. } = failure;
+            format!("{trials} trials failed with the same error: {reason}{}", failure.log())
+        })
+    }
+}
+
+impl Failure {
+    /// Where to read more.
+    fn log(&self) -> String {
+        if self.has_log { format!(" (see `sweep logs {}`)", self.first) } else { String::new() }
+    }
 }
 
 struct Trial {
@@ -39,6 +82,8 @@ struct Trial {
     stage: Option<u64>,
     /// Steps before that stage.
     counted: u64,
+    /// Whether a program trains it, whose output is kept.
+    has_log: bool,
 }
 
 /// A stage, whose trials are trained as one. A stage that forks off waits until a lane takes it, which shows by its first steps.
@@ -116,7 +161,8 @@ impl Progress {
             let label = format!("{} at lr {}", config.schedule_name, report::short(config.base_lr));
             let (steps, counted) = (config.task.steps, checkpoint.as_ref().map_or(0, |(_, step)| *step));
             counts.steps_left += steps.saturating_sub(counted);
-            let trial_state = Trial { label, steps, is_taken: false, stage: None, counted };
+            let has_log = config.task.program().is_some();
+            let trial_state = Trial { label, steps, is_taken: false, stage: None, counted, has_log };
             trials.insert(trial.id.clone(), trial_state);
         }
         let (now, later) = (Instant::now(), round.deciding_steps);
@@ -131,7 +177,17 @@ impl Progress {
             Screen::Plain { last: now }
         };
         let (stages, pace, may_extend) = (HashMap::new(), Pace::new(now), round.may_extend);
-        Self { screen, trials, stages, counts, pace, later, may_extend, best: None }
+        Self {
+            screen,
+            trials,
+            stages,
+            counts,
+            pace,
+            later,
+            may_extend,
+            best: None,
+            failures: Failures::default(),
+        }
     }
 
     /// Takes in one event.
@@ -233,11 +289,11 @@ impl Progress {
             Outcome::Diverged { .. } => self.counts.diverged += 1,
             Outcome::Failed { .. } | Outcome::GivenUp { .. } => {
                 self.counts.failed += 1;
-                let reason = outcome.error().unwrap_or_default();
-                let line = format!("trial {trial_id} ({}) failed: {reason}", trial.label);
-                match &self.screen {
-                    Screen::Bar { bar, .. } => bar.suspend(|| say(&line)),
-                    _ => say(&line),
+                let line = self.failures.add(trial_id, trial, outcome.error().unwrap_or_default());
+                match (&self.screen, line) {
+                    (_, None) => {}
+                    (Screen::Bar { bar, .. }, Some(line)) => bar.suspend(|| say(&line)),
+                    (_, Some(line)) => say(&line),
                 }
             }
             Outcome::Stopped { .. } => {}
@@ -309,6 +365,7 @@ impl Progress {
             }
             Screen::Plain { .. } => say(line),
         }
+        self.failures.repeated().for_each(say);
         position
     }
 }
@@ -357,6 +414,7 @@ mod tests {
             is_taken: false,
             stage: None,
             counted: 0,
+            has_log: true,
         };
         Progress {
             screen: Screen::Quiet,
@@ -367,6 +425,7 @@ mod tests {
             later: 200,
             may_extend: false,
             best: None,
+            failures: Failures::default(),
         }
     }
 
@@ -405,6 +464,19 @@ mod tests {
         assert_eq!(counts(&progress), (1, 1, 240), "a stopped trial waits");
         progress.elsewhere(1);
         assert_eq!(counts(&progress).0, 2);
+    }
+
+    #[test]
+    fn a_reason_of_many_failures_is_printed_twice() {
+        let mut progress = progress();
+        let trial = progress.trials.remove("a").expect("a trial");
+        let mut add = |id: &str, reason: &str| progress.failures.add(id, &trial, reason.to_owned());
+        let line = "trial a (cosine at lr 0.1) failed: no module (see `sweep logs a`)";
+        assert_eq!(add("a", "no module").as_deref(), Some(line));
+        assert_eq!(add("b", "no module"), None);
+        assert!(add("c", "out of memory").is_some());
+        let repeated: Vec<String> = progress.failures.repeated().collect();
+        assert_eq!(repeated, ["2 trials failed with the same error: no module (see `sweep logs a`)"]);
     }
 
     #[test]

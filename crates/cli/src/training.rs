@@ -15,12 +15,20 @@ pub(crate) fn ended(summary: &Summary, global: &Global) -> Result<(), Failure> {
         }
         return Err(Failure::Interrupted);
     }
+    let failed = counted(summary.failed, "trial");
+    if summary.not_started > 0 {
+        let were = if summary.not_started == 1 { "was" } else { "were" };
+        return Err(Failure::failed(format_args!(
+            "{failed} failed, and {} more {were} not started: the first starts of the program failed with the same error, before it \
+             reported a step. Fix the cause and run the same command again: it trains all of them",
+            summary.not_started
+        )));
+    }
     match summary.failed {
         0 => Ok(()),
-        n => Err(Failure::failed(format_args!(
-            "{} failed; the same command trains them again. To see why: `sweep query \"select trial_id, error from trials where \
-             status = 'failed'\"`, and `sweep logs TRIAL` for the output of a program",
-            counted(n, "trial")
+        _ => Err(Failure::failed(format_args!(
+            "{failed} failed; the same command trains them again. To see why: `sweep query \"select trial_id, error from trials where \
+             status = 'failed'\"`, and `sweep logs TRIAL` for the output of a program"
         ))),
     }
 }

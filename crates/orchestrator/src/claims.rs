@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use spec::event::{Event, Outcome};
-use spec::trial::Trial;
+use spec::trial::{Program, Trial};
 use store::{Store, Unfinished};
 use trainer::{Branch, Stop};
 
 use crate::pool::Pool;
+use crate::starts::Starts;
 use crate::{Missing, Options, Summary, SweepError};
 
 /// The claimed trials of this process.
@@ -23,6 +24,13 @@ pub(crate) struct Claims<'a> {
     given_up: Vec<String>,
     /// Number of trials of the sweep that had ended before `trials` was read.
     ended_before: usize,
+    starts: Starts,
+    /// A program was given up, and its trials are still in the pool.
+    has_given_up: bool,
+    /// The trials that were released because their program was given up.
+    not_started: HashSet<String>,
+    /// For each reason of a failure, the trial that was the first to be retried because of it.
+    retried_for: HashMap<String, String>,
     summary: Summary,
 }
 
@@ -43,6 +51,10 @@ impl<'a> Claims<'a> {
             in_progress: BTreeMap::new(),
             given_up: Vec::new(),
             ended_before,
+            starts: Starts::default(),
+            has_given_up: false,
+            not_started: HashSet::new(),
+            retried_for: HashMap::new(),
             summary,
         }
     }
@@ -63,19 +75,21 @@ impl<'a> Claims<'a> {
     }
 
     /// Makes branches of the claimed trials of this plan. Releases all others: they are from a changed file of this
-    /// sweep, and the process that runs that file trains them.
+    /// sweep, and the process that runs that file trains them. Also releases the trials of programs that were given up.
     pub(crate) async fn accept(
         &mut self,
         claimed: Vec<Unfinished>,
         store: &mut Store,
     ) -> Result<Vec<Branch>, SweepError> {
-        let (known, foreign): (Vec<_>, Vec<_>) =
-            claimed.into_iter().partition(|trial| self.trials.contains_key(&trial.trial_id));
-        if !foreign.is_empty() {
-            let ids: Vec<String> = foreign.into_iter().map(|trial| trial.trial_id).collect();
+        let (wanted, others): (Vec<_>, Vec<_>) = claimed.into_iter().partition(|trial| {
+            self.trials.contains_key(&trial.trial_id) && !self.is_given_up(&trial.trial_id)
+        });
+        if !others.is_empty() {
+            let ids: Vec<String> = others.into_iter().map(|trial| trial.trial_id).collect();
             store.release(&ids).await?;
+            self.not_started.extend(ids.into_iter().filter(|id| self.trials.contains_key(id)));
         }
-        Ok(self.branches(known))
+        Ok(self.branches(wanted))
     }
 
     /// Trials that stopped at the same checkpoint resume together. All new trials start together.
@@ -104,13 +118,14 @@ impl<'a> Claims<'a> {
     pub(crate) fn record(&mut self, events: &mut [Event], stop: &Stop) -> Vec<Branch> {
         let mut retries = Vec::new();
         for event in events {
+            self.watch_start(event);
             let Event::Ended { trial_id, outcome, .. } = event else { continue };
             match &*outcome {
                 Outcome::Done(_) => self.summary.done += 1,
                 Outcome::Diverged { .. } => self.summary.diverged += 1,
                 Outcome::Failed { reason } => match self.trial_to_retry(trial_id, stop) {
                     Some(trial) => {
-                        tracing::warn!("retrying trial {trial_id}: {reason}");
+                        self.warn_of_retry(trial_id, reason);
                         // Separately: another trial may have caused the failure.
                         retries.extend(Branch::initial(vec![trial], false));
                         *outcome = Outcome::Stopped { steps: 0 };
@@ -124,6 +139,73 @@ impl<'a> Claims<'a> {
             self.in_progress.remove(trial_id);
         }
         retries
+    }
+
+    /// Counts the starts of programs that fail before they report a step.
+    fn watch_start(&mut self, event: &Event) {
+        match event {
+            Event::Stage { stage, trial_ids, .. } => {
+                let of_program = |id: &&String| program(&self.trials, id).is_some();
+                trial_ids
+                    .first()
+                    .filter(of_program)
+                    .into_iter()
+                    .for_each(|id| self.starts.started(*stage, id));
+            }
+            Event::Steps { stage, .. } => {
+                let first = self.starts.first_steps(*stage);
+                let program = first.and_then(|id| program(&self.trials, &id));
+                program.into_iter().for_each(|program| self.starts.works(program));
+            }
+            Event::Ended { trial_id, outcome, .. } => {
+                let program = program(&self.trials, trial_id);
+                if let Some((program, reason)) = program.zip(outcome.error()) {
+                    self.has_given_up |= self.starts.failed(program, trial_id, &reason);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Many trials may fail for one reason: only the first one is a warning.
+    fn warn_of_retry(&mut self, trial_id: &str, reason: &str) {
+        let first = self.retried_for.entry(reason.to_owned()).or_insert_with(|| trial_id.to_owned());
+        if first == trial_id {
+            tracing::warn!("retrying trial {trial_id}: {reason}");
+        } else {
+            tracing::debug!("retrying trial {trial_id}: {reason}");
+        }
+    }
+
+    /// Whether the program of a trial was given up.
+    fn is_given_up(&self, trial_id: &str) -> bool {
+        program(&self.trials, trial_id).is_some_and(|program| self.starts.is_given_up(program))
+    }
+
+    /// Whether [`Claims::release_given_up`] has something to do.
+    pub(crate) fn has_given_up(&self) -> bool {
+        self.has_given_up
+    }
+
+    /// Releases the trials of programs that were given up and that were not started yet. The others keep their retries.
+    pub(crate) async fn release_given_up(
+        &mut self,
+        pool: &Pool,
+        store: &mut Store,
+    ) -> Result<(), SweepError> {
+        if !std::mem::take(&mut self.has_given_up) {
+            return Ok(());
+        }
+        let is_new = |id: &String| self.in_progress.get(id) == Some(&0);
+        let branches =
+            pool.take_all(|branch| branch.trial_ids().iter().any(|id| is_new(id) && self.is_given_up(id)));
+        let ids: Vec<String> = branches.iter().flat_map(Branch::trial_ids).collect();
+        store.release(&ids).await?;
+        for id in ids {
+            self.in_progress.remove(&id);
+            self.not_started.insert(id);
+        }
+        Ok(())
     }
 
     /// The failed trial, if it has attempts left. Counts the new attempt.
@@ -193,10 +275,16 @@ impl<'a> Claims<'a> {
         let Summary { done, diverged, failed, .. } = self.summary;
         self.summary.stopped = self.in_progress.len();
         let ours = done + diverged + failed + self.summary.stopped;
-        self.summary.elsewhere =
-            ended.saturating_sub(done + diverged).min(self.trials.len().saturating_sub(ours));
+        let rest = self.trials.len().saturating_sub(ours);
+        self.summary.elsewhere = ended.saturating_sub(done + diverged).min(rest);
+        self.summary.not_started = self.not_started.len().min(rest - self.summary.elsewhere);
         Ok(self.summary)
     }
+}
+
+/// The program that trains a trial.
+fn program<'a>(trials: &'a HashMap<String, (usize, Trial)>, id: &str) -> Option<&'a Program> {
+    trials.get(id)?.1.config.task.program()
 }
 
 /// Number of these trials that have ended, whoever trained them.

@@ -191,7 +191,7 @@ impl<'a, F: FnMut(Observation<'_>)> Dispatcher<'a, F> {
             Supply::Low => true,
             Supply::Enough => false,
         };
-        needs_work || self.batch.len() >= QUEUE || Instant::now() >= wake
+        needs_work || self.claims.has_given_up() || self.batch.len() >= QUEUE || Instant::now() >= wake
     }
 
     /// Writes the events, claims more trials, and renews the lease, each if it is due. `open`: workers still run.
@@ -217,6 +217,7 @@ impl<'a, F: FnMut(Observation<'_>)> Dispatcher<'a, F> {
             trainer::checkpoint::remove(&self.context.options.checkpoints, &file);
         }
         self.batch.clear();
+        self.claims.release_given_up(&self.context.pool, self.store).await?;
         self.context.pool.add(std::mem::take(&mut self.retries));
         Ok(())
     }
@@ -224,8 +225,8 @@ impl<'a, F: FnMut(Observation<'_>)> Dispatcher<'a, F> {
     /// Claims the next portion of trials.
     async fn refill(&mut self) -> Result<(), SweepError> {
         let claimed = self.claims.claim(self.store).await?;
-        self.may_have_more = !claimed.is_empty();
         let branches = self.claims.accept(claimed, self.store).await?;
+        self.may_have_more = !branches.is_empty();
         self.context.pool.add(branches);
         Ok(())
     }

@@ -9,6 +9,7 @@ mod estimate;
 mod memory;
 mod pool;
 mod single;
+mod starts;
 mod train;
 mod verify;
 mod worker;
@@ -81,6 +82,8 @@ pub struct Summary {
     pub stopped: usize,
     /// Trials that other processes ended meanwhile.
     pub elsewhere: usize,
+    /// Trials that were not started because their program failed at its first starts, before it reported a step.
+    pub not_started: usize,
 }
 
 impl std::ops::AddAssign for Summary {
@@ -90,6 +93,7 @@ impl std::ops::AddAssign for Summary {
         self.failed += more.failed;
         self.stopped += more.stopped;
         self.elsewhere += more.elsewhere;
+        self.not_started += more.not_started;
     }
 }
 

@@ -151,6 +151,14 @@ impl Pool {
         new.iter().rev().take(given.min(new.len())).filter_map(|rank| queue.take(*rank)).collect()
     }
 
+    /// Removes and returns the branches with this property.
+    pub(crate) fn take_all(&self, is_wanted: impl Fn(&Branch) -> bool) -> Vec<Branch> {
+        let mut queue = self.queue();
+        let all = queue.branches.iter().filter(|(_, branch)| is_wanted(branch)).map(|(rank, _)| *rank);
+        let all: Vec<Rank> = all.collect();
+        all.into_iter().filter_map(|rank| queue.take(rank)).collect()
+    }
+
     /// Whether a worker waits for work.
     pub(crate) fn has_waiting_worker(&self) -> bool {
         self.waiting_workers.load(Ordering::Relaxed) > 0

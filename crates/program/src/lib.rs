@@ -6,6 +6,8 @@
 #[cfg(unix)]
 mod failure_reason;
 #[cfg(unix)]
+mod missing_package;
+#[cfg(unix)]
 mod report;
 #[cfg(unix)]
 mod resume;

@@ -20,6 +20,7 @@ use trainer::checkpoint::set_aside;
 use trainer::{Emit, Stop, now};
 
 use crate::failure_reason;
+use crate::missing_package;
 use crate::report::{self, MAX_LINE_BYTES, quote};
 use crate::resume::{self, Resume};
 use crate::run::{Answer, Response, Run};
@@ -193,7 +194,13 @@ impl Attempt<'_> {
         let (log, from) = self.log(&dir).map_err(io("can't write the program's output"))?;
         let child = self.spawn(&run_folder, &log)?;
         let with_log = |reason| match failure_reason::from_log(&dir.join(LOG), from) {
-            Some(detail) => format!("{reason}; {detail}"),
+            Some(detail) => {
+                let advice = missing_package::advice(&detail, &self.program.command);
+                format!(
+                    "{reason}; {detail}{}",
+                    advice.map(|advice| format!("; {advice}")).unwrap_or_default()
+                )
+            }
             None => reason,
         };
         Ok(match self.supervise(child, &mut pipes, run, emit)? {

@@ -126,10 +126,21 @@ fn network(
                 transfer_errors.iter().filter(|(of, _)| *of == key).map(|(_, message)| message.as_str());
             let messages: Vec<&str> = of_key.collect();
             let field = fields.optional(key).filter(|_| !messages.is_empty());
-            problems.extend(field.map(|field| field.problem(messages.join("; "))));
+            problems.extend(field.map(|field| misfit(&field, key, &messages)));
         }
     }
     (problems.len() == before).then_some(network)
+}
+
+/// Where a key that names parameters or weights does not fit the model.
+fn misfit(field: &Field<'_>, key: &str, messages: &[&str]) -> Problem {
+    let problem = field.problem(messages.join("; "));
+    match messages.iter().any(|message| message.contains("has shape") || message.contains("has no tensor")) {
+        true if key == "init_from" => problem.with_hint(
+            "give `model` the sizes of the file, or list these parameters in `init_from.fresh`, which initializes them from the seed",
+        ),
+        _ => problem,
+    }
 }
 
 /// The budget in steps, and the length of an epoch if it is known.

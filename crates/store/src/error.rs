@@ -170,7 +170,7 @@ pub enum StoreError {
         pid: i64,
     },
     /// An event names a trial that is not in the database.
-    #[error("{} has no trial {trial_id}: it was removed while it was trained; run the command again", path.display())]
+    #[error("trial {trial_id} was removed from {} while it was trained (by `sweep rm`?); run the same command again to train what is missing", path.display())]
     UnknownTrial {
         /// The database.
         path: PathBuf,
@@ -178,7 +178,7 @@ pub enum StoreError {
         trial_id: String,
     },
     /// Steps were reported for a stage that is not in the database.
-    #[error("{} has no stage {stage}: it was removed while it was trained; run the command again", path.display())]
+    #[error("trials were removed from {} while they were trained (by `sweep rm`?): it has no stage {stage}, whose steps were to be stored; run the same command again to train what is missing", path.display())]
     UnknownStage {
         /// The database.
         path: PathBuf,

@@ -10,6 +10,7 @@ mod context;
 mod error;
 mod event;
 pub mod lookup;
+pub mod notes;
 pub mod origins;
 pub mod plan;
 pub mod programs;

@@ -1,14 +1,15 @@
 //! Finds the sweep or trial that a user names: by a name, a file, the start of an id, or `best`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
-use schedule::problem::{listed, nearest};
+use schedule::problem::{counted, listed, nearest};
+use spec::{Plan, Spec};
 use store::{Reader, Status, TrialRecord};
 
 use crate::plan::{self, Aim};
 use crate::stored::by_id;
-use crate::{Context, Error};
+use crate::{Context, Error, rounds};
 
 /// A user's name for a stored trial.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,19 +25,74 @@ pub struct TrialName {
 /// # Errors
 /// There is no such sweep, or its file has mistakes.
 pub async fn sweep(reader: &mut Reader, name: Option<&str>, context: &Context) -> Result<String, Error> {
+    Ok(find(reader, name, context).await?.0)
+}
+
+/// A stored sweep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its name.
+    pub name: String,
+    /// How it differs from the file that the user named.
+    pub note: Option<String>,
+}
+
+/// The same as [`sweep`], for results that users take for those of the file that they name.
+///
+/// # Errors
+/// The errors of [`sweep`].
+pub async fn found(reader: &mut Reader, name: Option<&str>, context: &Context) -> Result<Found, Error> {
+    let (found, file) = find(reader, name, context).await?;
+    let mut note = None;
+    if let Some((file, (spec, plan))) = name.zip(file)
+        && reader.file_text(&found).await? != plan.text
+    {
+        note = difference(file, &spec, &plan, &reader.results(&found).await?);
+    }
+    Ok(Found { name: found, note })
+}
+
+/// How the trials of a file differ from those that its sweep was last trained with.
+fn difference(file: &str, spec: &Spec, plan: &Plan, rows: &[TrialRecord]) -> Option<String> {
+    // The decisions of a changed file may be impossible. Its first round is enough then.
+    let decided = rounds::decided(spec, plan, rows).unwrap_or_else(|_| plan.clone());
+    let ids =
+        |plan: &Plan| -> BTreeSet<String> { plan.trials.iter().map(|trial| trial.id.clone()).collect() };
+    let (first, all) = (ids(plan), ids(&decided));
+    let stored: BTreeSet<String> = rows.iter().map(|row| row.trial_id.clone()).collect();
+    // A process may have been killed before it stored a later round, so only the first one has to be there.
+    let (absent, foreign) = (first.difference(&stored).count(), stored.difference(&all).count());
+    (absent + foreign > 0).then(|| {
+        format!(
+            "{file} is not what the sweep `{}` was last trained from, but another file with this name or a changed one: {absent} of its {} \
+             are not in these results, and {foreign} of the {} in these results are not in the file; `sweep {file}` trains the file",
+            plan.name,
+            counted(first.len(), "trial"),
+            counted(stored.len(), "trial"),
+        )
+    })
+}
+
+/// The name of the sweep, and the file's content if a file was named.
+async fn find(
+    reader: &mut Reader,
+    name: Option<&str>,
+    context: &Context,
+) -> Result<(String, Option<(Spec, Plan)>), Error> {
     let known = reader.sweeps().await?;
     let Some(wanted) = name else {
         let last = known.into_iter().next();
-        return last.ok_or_else(|| Error::usage("the database has no sweeps yet; run one first"));
+        let last = last.ok_or_else(|| Error::usage("the database has no sweeps yet; run one first"))?;
+        return Ok((last, None));
     };
     if known.iter().any(|name| name == wanted) {
-        return Ok(wanted.to_owned());
+        return Ok((wanted.to_owned(), None));
     }
     let path = Path::new(wanted);
     if path.is_file() {
-        let (_, plan) = plan::of_file(path, Aim::LookUp, context)?;
+        let (spec, plan) = plan::of_file(path, Aim::LookUp, context)?;
         if known.contains(&plan.name) {
-            return Ok(plan.name);
+            return Ok((plan.name.clone(), Some((spec, plan))));
         }
         return Err(Error::usage(format_args!("the sweep `{}` of {wanted} has not been run yet", plan.name)));
     }

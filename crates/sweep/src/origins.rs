@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use schedule::problem::{counted, listed};
 use spec::origin::Origins;
 use spec::{Plan, Spec};
-use store::{Reader, StoreError};
+use store::{Reader, Status, StoreError, TrialRecord};
 
 use crate::{Context, Error, rounds};
 
@@ -21,6 +21,8 @@ pub struct Stored {
     origins: Vec<Origins>,
     /// Configuration, steps and wall time in milliseconds of stored program runs.
     pub times: Vec<(String, i64, i64)>,
+    /// Number of results that leave the sweep because it is trained from a file without any of its trials.
+    pub replaced: usize,
 }
 
 /// Reads the stored results of a plan. A store that does not exist or can't be read counts as empty; the writer of
@@ -40,6 +42,7 @@ pub async fn stored(spec: &Spec, plan: &Plan, context: &Context) -> Result<Store
                 ended: HashSet::new(),
                 origins: Vec::new(),
                 times: Vec::new(),
+                replaced: 0,
             });
         }
     };
@@ -48,10 +51,34 @@ pub async fn stored(spec: &Spec, plan: &Plan, context: &Context) -> Result<Store
     let ids: Vec<String> = plan.trials.iter().map(|trial| trial.id.clone()).collect();
     let ended = reader.ended_trials(&ids).await?;
     let origins = reader.origins_by_id(&ids).await?;
-    Ok(Stored { ended, origins, times: reader.program_times().await?, plan })
+    let is_same_file = reader.file_text(&plan.name).await? == plan.text;
+    let replaced = if is_same_file { 0 } else { replaced(&rows, &ids) };
+    Ok(Stored { ended, origins, times: reader.program_times().await?, replaced, plan })
+}
+
+/// Number of stored results, if no stored trial is one of these. A file that was edited to add or remove something keeps some.
+fn replaced(rows: &[TrialRecord], ids: &[String]) -> usize {
+    let ids: HashSet<&str> = ids.iter().map(String::as_str).collect();
+    if rows.iter().any(|row| ids.contains(row.trial_id.as_str())) {
+        return 0;
+    }
+    let ended = rows.iter().filter(|row| matches!(row.status, Status::Done | Status::Diverged));
+    ended.map(|row| row.trial_id.as_str()).collect::<HashSet<_>>().len()
 }
 
 impl Stored {
+    /// A note if the results of another file leave the sweep.
+    pub fn note(&self) -> Option<String> {
+        let name = &self.plan.name;
+        (self.replaced > 0).then(|| {
+            format!(
+                "the sweep `{name}` was last trained from another file, or with other values throughout: its {} stay in the store, but \
+                 `sweep rank {name}` will show the trials of this file only; give this file another `name` to keep both",
+                counted(self.replaced, "result")
+            )
+        })
+    }
+
     /// The warnings, as sentences.
     pub fn warnings(&self) -> Vec<String> {
         let lines = [other_bits(&self.origins), changed_files(&self.origins)];

@@ -9,7 +9,7 @@ use verdict::results::{RunResult, budgets};
 use verdict::warnings::{History, Warning, warnings};
 use verdict::{Ranking, rank};
 
-use crate::lookup::sweep;
+use crate::lookup::{Found, found};
 use crate::results::{Metric, result};
 use crate::stored::open;
 use crate::{Context, Error};
@@ -36,6 +36,8 @@ pub struct Ranked {
     pub warnings: Vec<Warning>,
     /// A sentence on the results over several budgets.
     pub over_budgets: Option<String>,
+    /// How the sweep differs from the file that the user named.
+    pub note: Option<String>,
 }
 
 /// Ranks a sweep.
@@ -57,7 +59,7 @@ pub async fn ranked(reader: &mut Reader, sweep: &str, how: &RankBy) -> Result<Ra
     let history = History { origins: reader.origins(sweep).await?, looks: reader.looks(sweep).await? };
     let warnings = warnings(&ranking, &results, &options, &history);
     let over_budgets = over_budgets(&ranking, &results, &options);
-    Ok(Ranked { results, ranking, warnings, over_budgets })
+    Ok(Ranked { results, ranking, warnings, over_budgets, note: None })
 }
 
 /// Checks that at least one finished run has the metric.
@@ -96,7 +98,7 @@ pub async fn ranked_sweep(
     context: &Context,
 ) -> Result<(String, Ranked), Error> {
     let mut reader = open(context).await?;
-    let name = sweep(&mut reader, name, context).await?;
+    let Found { name, note } = found(&mut reader, name, context).await?;
     let ranked = ranked(&mut reader, &name, how).await?;
-    Ok((name, ranked))
+    Ok((name, Ranked { note, ..ranked }))
 }

@@ -136,8 +136,8 @@ async fn register(
 
 /// Number of trials that are accounted for, including stopped ones.
 fn accounted_for(summary: &Summary) -> usize {
-    let Summary { done, diverged, failed, stopped, elsewhere, .. } = summary;
-    done + diverged + failed + stopped + elsewhere
+    let Summary { done, diverged, failed, stopped, elsewhere, not_started } = summary;
+    done + diverged + failed + stopped + elsewhere + not_started
 }
 
 /// Trains one round.

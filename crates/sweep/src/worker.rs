@@ -76,7 +76,7 @@ impl<'a> Worker<'a> {
                 continue;
             };
             let summary = train_rounds(self.training, (&spec, plan), None, store, observe).await?;
-            if summary.failed > 0 || summary.stopped > 0 {
+            if summary.failed + summary.stopped + summary.not_started > 0 {
                 self.skipped.insert(name);
             }
             if summary != Summary::default() {

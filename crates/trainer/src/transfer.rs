@@ -187,7 +187,7 @@ fn weight_misfits(
                 Some(dims) if *dims != shape.pytorch_dims() => {
                     let wanted = shape.pytorch_dims();
                     found.push(format!(
-                        "{file}: `{name}` has shape {dims:?}, but `{}` needs {wanted:?}",
+                        "{file}: `{name}` has shape {dims:?}, but the model's `{}` needs {wanted:?}",
                         shape.name
                     ));
                 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use schedule::problem::counted;
-use sweep::{origins, programs, wait_for};
+use sweep::{notes, origins, programs, wait_for};
 
 use crate::args::{Warnings, path};
 use crate::exit::{Failure, Outcome, report, say};
@@ -36,6 +36,9 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
                 // Only a note: the program may exist where the sweep will run.
                 for missing in programs::missing(&plan) {
                     say(format_args!("note: {}: {missing} here", file.display()));
+                }
+                for note in notes::scripts_that_do_not_report(&plan) {
+                    say(format_args!("note: {}: {note}", file.display()));
                 }
                 let warnings = match plan.warnings.len() {
                     0 => String::new(),

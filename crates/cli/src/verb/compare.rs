@@ -14,6 +14,7 @@ use verdict::warnings::{History, Warning, warnings};
 use crate::args::{FormatArg, RankArgs};
 use crate::exit::{Failure, Outcome, print};
 use crate::global::Global;
+use crate::input::show_note;
 use crate::verb::rank;
 
 #[derive(Debug, clap::Args)]
@@ -33,6 +34,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let (name, ranked) = wait_for(ranked_sweep(args.sweep.as_deref(), &(&args.how).into(), &global.context))?;
+    show_note(ranked.note.as_deref(), global);
     let (a, b) = (find_schedule(&args.a, &name, &ranked)?, find_schedule(&args.b, &name, &ranked)?);
     if a == b {
         return Err(Failure::usage(format_args!("can't compare `{a}` with itself")));

@@ -19,7 +19,7 @@ use crate::global::Global;
 use crate::input::{sweep_file, warn_of_stored};
 use crate::observer::fewer;
 use crate::screen;
-use crate::words::span;
+use crate::words::about;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -194,7 +194,7 @@ fn text(plan: &spec::Plan, steps: u64, left: &Left, time: Option<Time>, workers:
         text.push_str("no time estimate: the program has not been run yet\n");
     }
     if let Some(Time { span: time, source }) = time.filter(|_| !left.trials.is_empty()) {
-        text.push_str(&format!("about {} on {}, {source}\n", span(time), counted(workers, "worker")));
+        text.push_str(&format!("{} on {}, {source}\n", about(time), counted(workers, "worker")));
     }
     text
 }

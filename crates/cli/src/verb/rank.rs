@@ -12,6 +12,7 @@ use verdict::warnings::Warning;
 use crate::args::{FormatArg, RankArgs};
 use crate::exit::{Outcome, print, say};
 use crate::global::Global;
+use crate::input::show_note;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -39,6 +40,7 @@ pub(crate) enum By {
 
 pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let (name, ranked) = wait_for(ranked_sweep(args.sweep.as_deref(), &(&args.how).into(), &global.context))?;
+    show_note(ranked.note.as_deref(), global);
     let format = Format::from(&args.format);
     match args.by {
         By::Schedule => show(&name, &ranked, format, global.quiet),

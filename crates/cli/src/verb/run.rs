@@ -7,11 +7,12 @@ use sweep::ranked::{RankBy, ranked};
 use sweep::stored::open;
 use sweep::{Error, Shard, Training, origins, programs, train, wait_for};
 use verdict::Ranking;
+use verdict::ranking::Line;
 
 use crate::args::{FormatArg, TrainingArgs, Warnings, path, whole};
 use crate::exit::{Outcome, print, say};
 use crate::global::Global;
-use crate::input::{sweep_file, warn_of_stored};
+use crate::input::{show_note, sweep_file, warn_of_stored};
 use crate::observer::printer;
 use crate::shell::{quoted, store_option};
 use crate::signals::stoppable;
@@ -50,6 +51,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let (spec, plan) = sweep_file(&args.file, args.warnings, global)?;
     let stored = wait_for(origins::stored(&spec, &plan, context))?;
     warn_of_stored(&stored, &args.file, args.warnings, global)?;
+    show_note(stored.note().as_deref(), global);
     let workers = args.workers.unwrap_or_else(|| programs::workers(&plan));
     let options = args.training.options(workers, true, context)?;
     let name = plan.name.clone();
@@ -72,6 +74,10 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
         return ended(&summary, global);
     }
     let format = Format::from(&args.format);
+    if format == Format::Table && !ranked.ranking.lines.iter().any(Line::has_results) {
+        // An empty table would hide the errors above it.
+        return ended(&summary, global);
+    }
     rank::show(&name, &ranked, format, global.quiet)?;
     if format == Format::Table {
         print(&next(&ranked.ranking, global))?;

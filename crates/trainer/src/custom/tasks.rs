@@ -109,7 +109,10 @@ fn check_parameters(name: &str, shapes: &[Shape]) -> Result<(), String> {
     }
     let count = |shape: &Shape| shape.dims.iter().try_fold(1u64, |n, dim| n.checked_mul(*dim as u64));
     if let Some(shape) = shapes.iter().find(|shape| count(shape) == Some(0)) {
-        return Err(format!("parameter `{}` is empty: it has shape {:?}", shape.name, shape.dims));
+        return Err(format!(
+            "parameter `{}` of task `{name}` is empty: its shape {:?} has a 0; every dimension must be at least 1",
+            shape.name, shape.dims
+        ));
     }
     let total = shapes.iter().try_fold(0u64, |sum, shape| sum.checked_add(count(shape)?));
     if total.is_none_or(|total| total > MAX_NUMBERS) {

@@ -12,7 +12,7 @@ use spec::trial::{Dataset, Model, Network};
 
 pub use files::DataError;
 pub use labelled::{Labelled, Split};
-pub use table::inspect_table;
+pub use table::{columns as table_columns, inspect_table, row_numbers};
 pub use text::{Text, inspect as inspect_text};
 
 use crate::contained::first_line;

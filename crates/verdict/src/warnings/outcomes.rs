@@ -114,6 +114,6 @@ pub(super) fn unstable_over_budgets(input: Input<'_>) -> Vec<Warning> {
     let text = format!(
         "the order changes with the budget: Kendall's tau between {shorter} and {longer} steps is {tau:.2}"
     );
-    let advice = "rank at the budget that you will train with (--budget), do not extrapolate";
+    let advice = "rank at the number of steps that you will train with (`--budget STEPS`): at another length the order may differ";
     warning(Kind::UnstableOverBudgets, Vec::new(), text, advice)
 }

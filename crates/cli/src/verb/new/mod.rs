@@ -5,7 +5,9 @@ mod tasks;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
+use schedule::problem::listed;
 use spec::trial::Source;
+use sweep::notes;
 use sweep::source::read;
 
 use self::tasks::{ADAM, SGD, Task};
@@ -24,7 +26,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, value_name = "NAME", conflicts_with_all = ["csv", "pytorch"])]
     pub task: Option<Task>,
     /// Table to train on: numbers with a header line, and one column of classes
-    #[arg(long, value_name = "FILE", requires = "label", conflicts_with = "pytorch", value_parser = path())]
+    #[arg(long, value_name = "FILE", conflicts_with = "pytorch", value_parser = path())]
     pub csv: Option<PathBuf>,
     /// Column of the table that holds the classes to predict
     #[arg(long, value_name = "COLUMN", requires = "csv")]
@@ -52,7 +54,8 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
         )));
     }
     let mut template = match (&args.csv, &args.label, &args.pytorch) {
-        (Some(csv), Some(label), _) => of_csv(csv, label)?,
+        (Some(csv), Some(label), _) => of_csv(csv, label, global)?,
+        (Some(csv), None, _) => return Err(no_label(csv)),
         (_, _, Some(script)) => of_pytorch(script)?,
         _ => of_task(args.task.unwrap_or(Task::Mnist)),
     };
@@ -111,10 +114,13 @@ fn of_task(task: Task) -> Template {
 }
 
 /// The file for a table. Batch size and budget follow from the number of rows.
-fn of_csv(csv: &Path, label: &str) -> Result<Template, Failure> {
+fn of_csv(csv: &Path, label: &str, global: &Global) -> Result<Template, Failure> {
     let file = existing(csv, "CSV file")?;
-    let found = trainer::data::inspect_table(&Source::Csv { file: file.clone(), label: label.to_owned() });
-    let found = found.map_err(|error| Failure::usage(format_args!("{error}")))?;
+    let source = Source::Csv { file: file.clone(), label: label.to_owned() };
+    let found = trainer::data::inspect_table(&source).map_err(Failure::usage)?;
+    if !global.quiet {
+        notes::row_number(&source).iter().for_each(|note| say(format_args!("note: {note}")));
+    }
     let Size { has_test, batch, epochs, steps } = Size::of(found.examples);
     let fields = vec![
         ("TITLE", one_line(&file)),
@@ -132,6 +138,20 @@ fn of_csv(csv: &Path, label: &str) -> Result<Template, Failure> {
         ("LRS", ADAM.to_owned()),
     ];
     Ok(Template { head: include_str!("csv.yaml"), fields })
+}
+
+/// The error for a table without `--label`: only its owner knows which column holds the classes.
+fn no_label(csv: &Path) -> Failure {
+    let columns = existing(csv, "CSV file")
+        .and_then(|file| trainer::data::table_columns(&file).map_err(Failure::usage));
+    match columns {
+        Ok(columns) => Failure::usage(format_args!(
+            "which column of {} holds the classes to predict? Name it with `--label COLUMN`; its columns are {}",
+            csv.display(),
+            listed(columns.iter().map(String::as_str))
+        )),
+        Err(failure) => failure,
+    }
 }
 
 /// How a table is trained.

@@ -1,12 +1,14 @@
 //! Tables in CSV files: a line of column names, then one example per line.
 
+use std::collections::HashSet;
+
 use csv::{ReaderBuilder, StringRecord, Trim};
 
 use super::{Raw, Values, classes};
 use crate::data::files::{MAX_BYTES, read_user_file};
 
-/// Texts that mean a missing label.
-const MISSING_LABELS: [&str; 7] = ["", "na", "n/a", "nan", "null", "none", "?"];
+/// Texts that mean a missing value.
+const MISSING: [&str; 7] = ["", "na", "n/a", "nan", "null", "none", "?"];
 
 /// Reads a table whose column `label` holds the classes, and whose other columns hold numbers.
 ///
@@ -35,6 +37,46 @@ pub(super) fn read(file: &str, label: &str) -> Result<Raw, String> {
     let (labels, names) = integers.map_or_else(|| classes(&labels), |integers| classes(&integers));
     let blake3 = blake3::hash(&bytes).to_hex().to_string();
     Ok(Raw { blake3, values: Values::Numbers(numbers), inputs: headers.len() - 1, labels, names })
+}
+
+/// The names of the columns.
+///
+/// # Errors
+/// A message for the user.
+pub(super) fn columns(file: &str) -> Result<Vec<String>, String> {
+    let bytes = read_user_file(file, MAX_BYTES)?;
+    let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(bytes.as_slice());
+    let headers = reader.headers().map_err(|error| csv_error(file, &error))?;
+    match headers.len() {
+        0 => Err(format!("{file} is empty; expected a line of column names")),
+        _ => Ok(headers.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect()),
+    }
+}
+
+/// Names of columns that number the rows in many tables. pandas writes the column without a name.
+const ROW_NUMBERS: [&str; 10] =
+    ["id", "idx", "index", "row", "row_id", "rowid", "row_number", "rownames", "unnamed: 0", ""];
+
+/// The features that look like numbers of the rows: by their name, and because they are integers that differ in all rows.
+pub(super) fn row_numbers(file: &str, label: &str) -> Result<Vec<String>, String> {
+    let all = columns(file)?;
+    let named = |name: &str| name != label && ROW_NUMBERS.contains(&name.to_lowercase().as_str());
+    let mut found: Vec<(usize, HashSet<i64>)> = (0..all.len())
+        .filter(|i| all.get(*i).is_some_and(|name| named(name)))
+        .map(|i| (i, HashSet::new()))
+        .collect();
+    if found.is_empty() {
+        return Ok(Vec::new());
+    }
+    let bytes = read_user_file(file, MAX_BYTES)?;
+    let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(bytes.as_slice());
+    let mut record = StringRecord::new();
+    while reader.read_record(&mut record).map_err(|error| csv_error(file, &error))? {
+        found.retain_mut(|(i, seen)| {
+            record.get(*i).and_then(parse_integer).is_some_and(|number| seen.insert(number))
+        });
+    }
+    Ok(found.into_iter().filter_map(|(i, _)| all.get(i).cloned()).collect())
 }
 
 fn csv_error(file: &str, error: &csv::Error) -> String {
@@ -76,8 +118,8 @@ fn known_columns(label: &str, all: &[&str]) -> String {
 }
 
 fn parse_label(cell: &str) -> Result<String, String> {
-    if MISSING_LABELS.contains(&cell.to_lowercase().as_str()) {
-        return Err(format!("missing label: found `{cell}`"));
+    if MISSING.contains(&cell.to_lowercase().as_str()) {
+        return Err(format!("missing label: found `{cell}`; fill in the class, or remove the row"));
     }
     if cell.parse::<f64>().is_ok_and(|number| number.fract() != 0.0) {
         return Err(format!(
@@ -89,8 +131,20 @@ fn parse_label(cell: &str) -> Result<String, String> {
 }
 
 fn parse_number(cell: &str) -> Result<f64, String> {
-    let number = cell.parse().ok().filter(|number: &f64| number.is_finite());
-    number.ok_or_else(|| format!("expected a number, found `{cell}`"))
+    if MISSING.contains(&cell.to_lowercase().as_str()) {
+        let found = if cell.is_empty() { "an empty cell".to_owned() } else { format!("`{cell}`") };
+        return Err(format!(
+            "missing value: expected a number, found {found}; fill in a number (such as the mean of the column), or remove the row"
+        ));
+    }
+    match cell.parse::<f64>() {
+        Ok(number) if number.is_finite() => Ok(number),
+        Ok(_) => Err(format!("expected a finite number, found `{cell}`")),
+        Err(_) => Err(format!(
+            "expected a number, found `{cell}`; all columns except the label hold numbers: replace words by numbers (for a category, \
+             one column of 0 and 1 for each value), or remove the column"
+        )),
+    }
 }
 
 /// An integer, which may be written as `1.0`.

@@ -46,6 +46,25 @@ pub fn inspect_table(source: &Source) -> Result<DataInfo, String> {
     })
 }
 
+/// The names of the columns of a CSV file.
+///
+/// # Errors
+/// A message for the user: what is wrong with the file.
+pub fn columns(file: &str) -> Result<Vec<String>, String> {
+    csv::columns(file)
+}
+
+/// The features of a table that look like numbers of its rows, which say nothing about the classes of other rows.
+///
+/// # Errors
+/// A message for the user: what is wrong with the file.
+pub fn row_numbers(source: &Source) -> Result<Vec<String>, String> {
+    match source {
+        Source::Csv { file, label } => csv::row_numbers(file, label),
+        Source::Npz { .. } | Source::Idx { .. } => Ok(Vec::new()),
+    }
+}
+
 /// Loads the examples that a trial was planned with. The split into training, validation and test is random, because tables are
 /// often sorted by label, and the same for all trials.
 pub(super) fn read(table: &Table, [train, valid, test]: [usize; 3]) -> Result<Labelled, DataError> {

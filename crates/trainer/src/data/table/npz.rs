@@ -72,7 +72,7 @@ fn read_arrays(file: &str, x: &str, y: &str) -> Result<Raw, String> {
     };
     if labels.dims() != [*count] {
         return Err(format!(
-            "`{x}` has shape {:?}, so `{y}` must have shape [{count}], found {:?}",
+            "array `{x}` has shape {:?}, so `{y}` needs one label for each of its {count} examples, shape [{count}]; found {:?}",
             examples.dims(),
             labels.dims()
         ));
