@@ -66,7 +66,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
         Ok::<_, Error>((summary, ranked(&mut reader, &name, &RankBy::default()).await?))
     })?;
     if let Some(shard) = shard {
-        if !global.quiet && summary.stopped == 0 {
+        if !global.quiet && summary.stopped + summary.not_started == 0 {
             say(format_args!(
                 "{name}: shard {shard} of {all} trials is done; merge all shards with `sweep merge`"
             ));
