@@ -33,7 +33,7 @@ fn the_help_of_each_command_starts_with_one_line() {
 fn the_usage_in_an_error_is_that_of_the_command() {
     let sandbox = Sandbox::new();
     for (args, usage) in [
-        (&["rank", "--nope"][..], "Usage: sweep rank [OPTIONS] [SWEEP]"),
+        (&["rank", "--zzzzzz"][..], "Usage: sweep rank [OPTIONS] [SWEEP]"),
         (&["compare", "a"], "Usage: sweep compare <A> <B>"),
         (&["submit", "slurm"], "Usage: sweep submit slurm <FILE>"),
     ] {

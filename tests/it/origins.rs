@@ -306,8 +306,8 @@ fn two_files_with_one_name_give_a_note() {
         assert!(!sandbox.run(args).exits(0).stderr.contains("note"), "{args:?}");
     }
     sandbox.write("one.yaml", file(4, 3));
-    let words = "one.yaml is not what the sweep `shared` was last trained from, but another file with this name or a changed one: 2 of \
-                 its 6 trials are not in these results, and 0 of the 4 trials in these results are not in the file";
+    let words = "note: the sweep `shared` was last trained from another file, or one.yaml has changed since: 2 of its 6 trials are not in \
+                 these results, and 0 of the 4 trials in these results are not in it; `sweep one.yaml` trains it";
     let edited = sandbox.run(&["rank", "one.yaml"]).exits(0).stderr;
     assert!(edited.contains(words), "{edited}");
     assert!(!sandbox.run(&["one.yaml"]).exits(0).stderr.contains(shared));

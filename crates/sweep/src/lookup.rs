@@ -64,8 +64,8 @@ fn difference(file: &str, spec: &Spec, plan: &Plan, rows: &[TrialRecord]) -> Opt
     let (absent, foreign) = (first.difference(&stored).count(), stored.difference(&all).count());
     (absent + foreign > 0).then(|| {
         format!(
-            "{file} is not what the sweep `{}` was last trained from, but another file with this name or a changed one: {absent} of its {} \
-             are not in these results, and {foreign} of the {} in these results are not in the file; `sweep {file}` trains the file",
+            "the sweep `{}` was last trained from another file, or {file} has changed since: {absent} of its {} \
+             are not in these results, and {foreign} of the {} in these results are not in it; `sweep {file}` trains it",
             plan.name,
             counted(first.len(), "trial"),
             counted(stored.len(), "trial"),
