@@ -71,6 +71,9 @@ pub(crate) fn instruction_sets() -> Vec<&'static str> {
         levels.extend((fma && std::arch::is_x86_feature_detected!("avx2")).then_some("avx2"));
         levels.extend((fma && std::arch::is_x86_feature_detected!("avx512f")).then_some("avx512"));
     }
+    if cfg!(target_arch = "aarch64") {
+        levels.push("neon");
+    }
     levels
 }
 

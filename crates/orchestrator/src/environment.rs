@@ -35,7 +35,9 @@ fn cpu_features() -> String {
         ("avx512bw", std::arch::is_x86_feature_detected!("avx512bw")),
         ("avx512vl", std::arch::is_x86_feature_detected!("avx512vl")),
     ];
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
+    let found = [("neon", std::arch::is_aarch64_feature_detected!("neon"))];
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     let found: [(&str, bool); 0] = [];
     found.iter().filter(|(_, has)| *has).map(|(name, _)| *name).collect::<Vec<_>>().join(" ")
 }

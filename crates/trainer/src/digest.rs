@@ -15,8 +15,10 @@ impl Default for Digest {
 }
 
 impl Digest {
-    /// Adds a step: the lr that the update used, as f32, and the loss.
+    /// Adds a step: the lr that the update used, as f32, and the loss. All NaN count as one: kinds of processors disagree about
+    /// the sign of a NaN that an operation makes.
     pub fn step(&mut self, lr: f32, loss: f32) {
+        let loss = if loss.is_nan() { f32::NAN } else { loss };
         let mut bytes = [0; 40];
         bytes[..32].copy_from_slice(&self.0);
         bytes[32..36].copy_from_slice(&lr.to_bits().to_le_bytes());
@@ -66,6 +68,7 @@ mod tests {
         assert_ne!(base, digest(&[(0.1, 1.0), (0.1, 2.0)]));
         assert_ne!(base, digest(&[(0.1, 2.0), (0.1, f32::from_bits(1.0f32.to_bits() + 1))]));
         assert_ne!(base, digest(&[(0.1, 2.0)]));
+        assert_eq!(digest(&[(0.1, f32::NAN)]), digest(&[(0.1, -f32::NAN)]));
         assert_eq!(Digest::from_hex(&base.hex()), Some(base));
         assert_eq!(Digest::from_hex("nonsense"), None);
     }

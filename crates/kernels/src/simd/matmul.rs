@@ -6,7 +6,7 @@
 //! last column, and A into panels as high as a tile, if it has no contiguous rows. k is split so that a panel of B stays in the L1 cache
 //! and a block of A in the L2 cache; between two blocks of k the sums wait in memory, which does not change them.
 
-use super::{Level, Vector, level};
+use super::{Kernel, Level, Vector, level};
 
 /// A matrix that is read element by element: element (i, j) is `data[i * row + j * column]`.
 #[derive(Debug, Clone, Copy)]
@@ -128,14 +128,20 @@ pub fn matmul(
     let residual = epilogue.residual.is_none_or(|residual| fits(residual.len(), (m, c.row), (n, 1)));
     assert!(residual, "the residual is too short");
     let product = Product { m, n, k, a, b, c: c.data.as_mut_ptr(), row: c.row, epilogue };
-    match workspace.level {
-        // SAFETY: the bounds were checked above; a level is used only if the processor has it
-        // (`Level::available`, `selected_level`).
-        Level::Scalar => unsafe { product.run::<f32>(workspace) },
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => unsafe { product.avx2(workspace) },
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => unsafe { product.avx512(workspace) },
+    // SAFETY: the bounds were checked above; a level is used only if the processor has it (`Level::available`, `selected_level`).
+    unsafe { workspace.level.run(Run { product, workspace }) }
+}
+
+/// A product and its buffers.
+struct Run<'a> {
+    product: Product<'a>,
+    workspace: &'a mut Workspace,
+}
+
+impl Kernel for Run<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        unsafe { self.product.blocks::<V>(self.workspace) }
     }
 }
 
@@ -216,24 +222,12 @@ struct Block {
 }
 
 impl Product<'_> {
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn avx2(&self, workspace: &mut Workspace) {
-        unsafe { self.run::<std::arch::x86_64::__m256>(workspace) }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f")]
-    unsafe fn avx512(&self, workspace: &mut Workspace) {
-        unsafe { self.run::<std::arch::x86_64::__m512>(workspace) }
-    }
-
     /// Splits the product into blocks.
     ///
     /// # Safety
     /// The processor has V's instruction set; the slices are as long as `matmul` checks.
     #[inline(always)]
-    unsafe fn run<V: Vector>(&self, workspace: &mut Workspace) {
+    unsafe fn blocks<V: Vector>(&self, workspace: &mut Workspace) {
         let (depth, rows) = (self.k.min(DEPTH), self.m.min(ROWS));
         let width = self.n.next_multiple_of(WIDE * V::LANES);
         let copy_a = (self.a.column != 1).then(|| room(&mut workspace.a, rows * depth));
@@ -314,12 +308,13 @@ unsafe fn pack_rows<V: Vector>(a: Panel, rows: usize, depth: usize, to: *mut f32
     for (first, steps) in parts(depth, STEPS) {
         for (i, high) in tiles(rows, V::HIGHEST) {
             for step in first..first + steps {
-                // SAFETY: guaranteed by the caller. A full vector is stored where later steps overwrite the excess numbers.
+                // SAFETY: guaranteed by the caller. Full vectors are stored where later steps overwrite the excess numbers.
                 unsafe {
                     let from = a.at.add(i * a.row + step * a.column);
                     let to = to.add(i * depth + step * high);
-                    if a.row == 1 && high <= V::LANES && (depth - step) * high >= V::LANES {
-                        V::load_some(from, high).store(to);
+                    if a.row == 1 && (depth - step) * high >= high.next_multiple_of(V::LANES) {
+                        (0..high.div_ceil(V::LANES))
+                            .for_each(|j| load::<V>(from, j, high).store(to.add(j * V::LANES)));
                     } else {
                         (0..high).for_each(|i| *to.add(i) = *from.add(i * a.row));
                     }

@@ -26,6 +26,9 @@ pub enum Level {
     /// x86-64 with AVX-512F.
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// 64-bit Arm, where every processor has NEON.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
 }
 
 impl Level {
@@ -39,7 +42,9 @@ impl Level {
             let levels = [(Level::Scalar, true), (Level::Avx2, avx2), (Level::Avx512, avx512)];
             levels.into_iter().filter(|(_, has)| *has).map(|(level, _)| level).collect()
         }
-        #[cfg(not(target_arch = "x86_64"))]
+        #[cfg(target_arch = "aarch64")]
+        return vec![Level::Scalar, Level::Neon];
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         vec![Level::Scalar]
     }
 
@@ -51,8 +56,48 @@ impl Level {
             Level::Avx2 => "avx2",
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => "avx512",
+            #[cfg(target_arch = "aarch64")]
+            Level::Neon => "neon",
         }
     }
+
+    /// Runs a kernel with the vectors of this level.
+    ///
+    /// # Safety
+    /// The processor has the level (it is one of [`Level::available`]), and the slices of the kernel are as long as it requires.
+    pub(crate) unsafe fn run(self, kernel: impl Kernel) {
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2,fma")]
+        unsafe fn avx2(kernel: impl Kernel) {
+            unsafe { kernel.run::<std::arch::x86_64::__m256>() }
+        }
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx512f,avx2,fma")]
+        unsafe fn avx512(kernel: impl Kernel) {
+            unsafe { kernel.run::<std::arch::x86_64::__m512>() }
+        }
+        // SAFETY: guaranteed by the caller.
+        unsafe {
+            match self {
+                Level::Scalar => kernel.run::<f32>(),
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx2 => avx2(kernel),
+                #[cfg(target_arch = "x86_64")]
+                Level::Avx512 => avx512(kernel),
+                #[cfg(target_arch = "aarch64")]
+                Level::Neon => kernel.run::<std::arch::aarch64::float32x4_t>(),
+            }
+        }
+    }
+}
+
+/// A computation that is written once for all kinds of vectors; [`Level::run`] selects one.
+pub(crate) trait Kernel {
+    /// Computes it. Implementations must be `#[inline(always)]`: only then are they compiled with V's instruction set.
+    ///
+    /// # Safety
+    /// The processor has V's instruction set; the slices are as long as their shapes require.
+    unsafe fn run<V: Vector>(self);
 }
 
 /// The level that kernels use: the one in the environment variable `SWEEP_CPU`, or the best of this processor.
@@ -141,6 +186,9 @@ macro_rules! multiversioned {
                 $crate::simd::Level::Avx2 => unsafe { avx2($($arg),*) },
                 #[cfg(target_arch = "x86_64")]
                 $crate::simd::Level::Avx512 => unsafe { avx512($($arg),*) },
+                // NEON is part of every aarch64 build, so the plain version uses it.
+                #[cfg(target_arch = "aarch64")]
+                $crate::simd::Level::Neon => plain($($arg),*),
             }
         }
     };
@@ -153,12 +201,16 @@ macro_rules! multiversioned {
 /// set, and pointers must be valid for all numbers that are read or written: `LANES`, or the first `count` with
 /// `count <= LANES`.
 pub(crate) unsafe trait Vector: Copy {
+    /// Vectors that fit into the processor's registers.
+    const REGISTERS: usize;
     /// Numbers in a vector.
     const LANES: usize;
     /// Rows and vectors of a tile of C that fits into registers.
     const TILE: (usize, usize);
     /// The most rows of a tile of two vectors that fits into registers: a height of [`matmul`].
     const HIGHEST: usize;
+    /// The most rows of a tile of 16 numbers that fits into registers.
+    const STRIP: usize;
     /// The same number in each lane.
     unsafe fn splat(x: f32) -> Self;
     /// Reads a full vector.
@@ -203,9 +255,11 @@ unsafe fn store<V: Vector, const WIDE: usize, const EDGE: bool>(x: V, to: *mut f
 
 // SAFETY: plain Rust; a "vector" is one number, so `count` is 0 or 1.
 unsafe impl Vector for f32 {
+    const REGISTERS: usize = 16;
     const LANES: usize = 1;
     const TILE: (usize, usize) = (4, 4);
     const HIGHEST: usize = 4;
+    const STRIP: usize = 4;
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self {
         x
@@ -256,9 +310,11 @@ mod x86 {
     // SAFETY: each function is the single instruction of its name (x86's `max(0, x)` returns its second operand, x, if x is NaN);
     // masked loads and stores access only the first `count` lanes.
     unsafe impl Vector for __m512 {
+        const REGISTERS: usize = 32;
         const LANES: usize = 16;
         const TILE: (usize, usize) = (6, 4);
         const HIGHEST: usize = 12;
+        const STRIP: usize = 12;
         #[inline(always)]
         unsafe fn splat(x: f32) -> Self {
             unsafe { _mm512_set1_ps(x) }
@@ -301,9 +357,11 @@ mod x86 {
 
     // SAFETY: as above.
     unsafe impl Vector for __m256 {
+        const REGISTERS: usize = 16;
         const LANES: usize = 8;
         const TILE: (usize, usize) = (6, 2);
         const HIGHEST: usize = 6;
+        const STRIP: usize = 6;
         #[inline(always)]
         unsafe fn splat(x: f32) -> Self {
             unsafe { _mm256_set1_ps(x) }
@@ -343,5 +401,178 @@ mod x86 {
     unsafe fn mask(count: usize) -> __m256i {
         const BITS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
         unsafe { _mm256_loadu_si256(BITS.as_ptr().add(8 - count).cast()) }
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+mod arm {
+    use std::arch::aarch64::{
+        float32x4_t, vaddq_f32, vbicq_u32, vcltzq_f32, vcombine_f32, vdup_n_f32, vdupq_n_f32, vfmaq_f32,
+        vget_high_f32, vget_low_f32, vld1_f32, vld1_lane_f32, vld1q_f32, vld1q_lane_f32,
+        vreinterpretq_f32_u32, vreinterpretq_u32_f32, vst1_f32, vst1_lane_f32, vst1q_f32, vst1q_lane_f32,
+    };
+
+    use super::Vector;
+
+    // SAFETY: each function is the instruction of its name; loads and stores of some numbers access one or two at a time.
+    unsafe impl Vector for float32x4_t {
+        const REGISTERS: usize = 32;
+        const LANES: usize = 4;
+        const TILE: (usize, usize) = (6, 4);
+        const HIGHEST: usize = 12;
+        const STRIP: usize = 6;
+        #[inline(always)]
+        unsafe fn splat(x: f32) -> Self {
+            unsafe { vdupq_n_f32(x) }
+        }
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            unsafe { vld1q_f32(from) }
+        }
+        #[inline(always)]
+        unsafe fn load_some(from: *const f32, count: usize) -> Self {
+            unsafe {
+                match count {
+                    0 => vdupq_n_f32(0.0),
+                    1 => vld1q_lane_f32::<0>(from, vdupq_n_f32(0.0)),
+                    2 => vcombine_f32(vld1_f32(from), vdup_n_f32(0.0)),
+                    3 => vcombine_f32(vld1_f32(from), vld1_lane_f32::<0>(from.add(2), vdup_n_f32(0.0))),
+                    _ => vld1q_f32(from),
+                }
+            }
+        }
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            unsafe { vst1q_f32(to, self) }
+        }
+        #[inline(always)]
+        unsafe fn store_some(self, to: *mut f32, count: usize) {
+            unsafe {
+                match count {
+                    0 => {}
+                    1 => vst1q_lane_f32::<0>(to, self),
+                    2 => vst1_f32(to, vget_low_f32(self)),
+                    3 => {
+                        vst1_f32(to, vget_low_f32(self));
+                        vst1_lane_f32::<0>(to.add(2), vget_high_f32(self));
+                    }
+                    _ => vst1q_f32(to, self),
+                }
+            }
+        }
+        #[inline(always)]
+        unsafe fn mul_add(self, b: Self, c: Self) -> Self {
+            unsafe { vfmaq_f32(c, self, b) }
+        }
+        #[inline(always)]
+        unsafe fn add(self, b: Self) -> Self {
+            unsafe { vaddq_f32(self, b) }
+        }
+        /// Clears the bits of negative numbers. Arm's maximum would change -0 to 0, which x86's does not.
+        #[inline(always)]
+        unsafe fn relu(self) -> Self {
+            unsafe { vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(self), vcltzq_f32(self))) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All functions of a vector on some numbers, one list of bits for each.
+    struct Functions<'a> {
+        numbers: &'a [f32],
+        found: &'a mut Vec<Vec<u32>>,
+    }
+
+    impl Kernel for Functions<'_> {
+        #[inline(always)]
+        unsafe fn run<V: Vector>(self) {
+            let mut map = |function: &dyn Fn(V) -> V| {
+                let mut to = vec![f32::NAN; self.numbers.len()];
+                for (from, to) in self.numbers.chunks(V::LANES).zip(to.chunks_mut(V::LANES)) {
+                    // SAFETY: both chunks have the same length, at most `LANES`.
+                    unsafe {
+                        function(V::load_some(from.as_ptr(), from.len()))
+                            .store_some(to.as_mut_ptr(), to.len())
+                    }
+                }
+                self.found.push(to.iter().map(|x| x.to_bits()).collect());
+            };
+            // SAFETY: `Level::run` was called with a level of this processor.
+            unsafe {
+                map(&|x| x);
+                map(&|x| x.relu());
+                map(&|x| x.add(V::splat(0.1)));
+                map(&|x| x.mul_add(x, V::splat(-0.01)));
+            }
+        }
+    }
+
+    #[test]
+    fn vectors_compute_what_numbers_do() {
+        let mut numbers = vec![-0.0, 0.0, -1e-40, 1e-40, f32::INFINITY, f32::NEG_INFINITY];
+        numbers.extend([f32::NAN, -f32::NAN, f32::from_bits(0x7fc0_1234), f32::MAX, -f32::MAX]);
+        numbers.extend((0..60).map(|i| (i as f32 - 30.0) * 0.037));
+        for count in 1..=numbers.len() {
+            let numbers = &numbers[..count];
+            let mut expected = Vec::new();
+            // SAFETY: every processor has it, and `Functions` has no shapes.
+            unsafe { Level::Scalar.run(Functions { numbers, found: &mut expected }) };
+            for level in Level::available() {
+                let mut found = Vec::new();
+                // SAFETY: as above; the level is available.
+                unsafe { level.run(Functions { numbers, found: &mut found }) };
+                assert_eq!(found, expected, "{level:?}, {count} numbers");
+            }
+        }
+    }
+
+    /// Loads and stores the first numbers of a vector.
+    struct FirstLanes<'a> {
+        lanes: &'a mut usize,
+        rows: &'a mut Vec<(Vec<f32>, Vec<f32>)>,
+    }
+
+    impl Kernel for FirstLanes<'_> {
+        #[inline(always)]
+        unsafe fn run<V: Vector>(self) {
+            *self.lanes = V::LANES;
+            for count in 1..=V::LANES {
+                let from: Vec<f32> = (1..=count).map(|i| i as f32).collect();
+                let (mut loaded, mut stored) = (vec![9.0; V::LANES], vec![9.0; V::LANES + 1]);
+                // SAFETY: `from` has `count` numbers, and the others have `LANES` or more.
+                unsafe {
+                    let vector = V::load_some(from.as_ptr(), count);
+                    vector.store(loaded.as_mut_ptr());
+                    vector.store_some(stored.as_mut_ptr(), count);
+                }
+                self.rows.push((loaded, stored));
+            }
+        }
+    }
+
+    #[test]
+    fn some_numbers_are_loaded_with_zeros_and_stored_without_others() {
+        for level in Level::available() {
+            let (mut lanes, mut rows) = (0, Vec::new());
+            // SAFETY: the level is available, and `FirstLanes` has no shapes.
+            unsafe { level.run(FirstLanes { lanes: &mut lanes, rows: &mut rows }) };
+            assert!(lanes > 0 && rows.len() == lanes, "{level:?}");
+            for (count, (loaded, stored)) in (1..).zip(rows) {
+                let filled = |rest: f32, length: usize| -> Vec<f32> {
+                    (1..=count).map(|i| i as f32).chain(std::iter::repeat(rest)).take(length).collect()
+                };
+                assert_eq!(loaded, filled(0.0, lanes), "{level:?}, {count} numbers loaded");
+                assert_eq!(stored, filled(9.0, lanes + 1), "{level:?}, {count} numbers stored");
+            }
+        }
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    #[test]
+    fn every_aarch64_processor_has_neon() {
+        assert_eq!(Level::available(), [Level::Scalar, Level::Neon]);
     }
 }

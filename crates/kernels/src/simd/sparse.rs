@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::{Level, Vector, level, load, store};
+use super::{Kernel, Vector, level, load, store};
 
 /// The non-zero elements of a matrix, row by row, in the order of their columns.
 #[derive(Debug, Clone, Default)]
@@ -115,33 +115,24 @@ pub fn product(a: &Rows, rows: Range<usize>, b: &[f32], n: usize, c: &mut [f32],
         return;
     }
     let cursors = &mut cursors[..rows.len()];
-    match level() {
-        // SAFETY: the bounds were checked; a level is used only if the processor has it.
-        Level::Scalar => unsafe { strips::<f32>(a, rows, b, n, c, cursors) },
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => unsafe { strips_avx2(a, rows, b, n, c, cursors) },
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => unsafe { strips_avx512(a, rows, b, n, c, cursors) },
-    }
+    // SAFETY: the bounds were checked; a level is used only if the processor has it.
+    unsafe { level().run(Product { a, rows, b, n, c, cursors }) }
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn strips_avx2(a: &Rows, rows: Range<usize>, b: &[f32], n: usize, c: &mut [f32], cursors: &mut [u32]) {
-    unsafe { strips::<std::arch::x86_64::__m256>(a, rows, b, n, c, cursors) }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn strips_avx512(
-    a: &Rows,
+struct Product<'a> {
+    a: &'a Rows,
     rows: Range<usize>,
-    b: &[f32],
+    b: &'a [f32],
     n: usize,
-    c: &mut [f32],
-    cursors: &mut [u32],
-) {
-    unsafe { strips::<std::arch::x86_64::__m512>(a, rows, b, n, c, cursors) }
+    c: &'a mut [f32],
+    cursors: &'a mut [u32],
+}
+
+impl Kernel for Product<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        unsafe { strips::<V>(self) }
+    }
 }
 
 /// Splits C into strips of columns whose sums fit into registers.
@@ -149,14 +140,8 @@ unsafe fn strips_avx512(
 /// # Safety
 /// The processor has V's instruction set; the slices are as long as their shapes require.
 #[inline(always)]
-unsafe fn strips<V: Vector>(
-    a: &Rows,
-    rows: Range<usize>,
-    b: &[f32],
-    n: usize,
-    c: &mut [f32],
-    cursors: &mut [u32],
-) {
+unsafe fn strips<V: Vector>(product: Product<'_>) {
+    let Product { a, rows, b, n, c, cursors } = product;
     let mut j = 0;
     while j < n {
         let columns = (n - j).min(8 * V::LANES);

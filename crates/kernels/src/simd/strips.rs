@@ -56,11 +56,13 @@ pub(crate) fn product(
 /// The number of rows at which [`product`] is fastest.
 pub(crate) fn height() -> usize {
     match level() {
-        Level::Scalar => f32::HIGHEST,
+        Level::Scalar => f32::STRIP,
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => std::arch::x86_64::__m256::HIGHEST,
+        Level::Avx2 => std::arch::x86_64::__m256::STRIP,
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => std::arch::x86_64::__m512::HIGHEST,
+        Level::Avx512 => std::arch::x86_64::__m512::STRIP,
+        #[cfg(target_arch = "aarch64")]
+        Level::Neon => std::arch::aarch64::float32x4_t::STRIP,
     }
 }
 
@@ -86,6 +88,8 @@ fn product_at(
         Level::Avx2 => unsafe { product.avx2() },
         #[cfg(target_arch = "x86_64")]
         Level::Avx512 => unsafe { product.avx512() },
+        #[cfg(target_arch = "aarch64")]
+        Level::Neon => unsafe { product.strips::<std::arch::aarch64::float32x4_t, 6, 4>() },
     }
 }
 
@@ -119,7 +123,7 @@ impl Product<'_> {
     /// The processor has V's instruction set, WIDE vectors are [`COLUMNS`] numbers, and the slices are as long as `product_at` checks.
     #[inline(always)]
     unsafe fn strips<V: Vector, const HIGH: usize, const WIDE: usize>(&self) {
-        const { assert!(HIGH == V::HIGHEST && WIDE * V::LANES == COLUMNS) };
+        const { assert!(HIGH == V::STRIP && WIDE * V::LANES == COLUMNS) };
         for j in (0..self.columns).step_by(COLUMNS) {
             let columns = COLUMNS.min(self.columns - j);
             let mut i = 0;

@@ -2,7 +2,7 @@
 //! window, each with one fused multiply-add; vectors run across the columns of the output.
 
 use super::windows::Window;
-use super::{Level, Vector, level, load, store};
+use super::{Kernel, Level, Vector, level, load, store};
 
 /// c(i, j) = bias(j) + sum over k of the k-th number of window i times b(k, j). With `relu`, negative results become 0. The windows
 /// start in `image` at `starts`; `b` is (numbers of a window, n), `c` is (windows, n), and `n` is the length of `bias`.
@@ -34,14 +34,8 @@ fn product_at(
     assert!(b.len() >= window.rows * window.length * n, "b is too short");
     assert!(c.len() >= starts.len() * n, "c is too short");
     let product = Product { window, image, starts, b, bias, relu, c: c.as_mut_ptr() };
-    match level {
-        // SAFETY: the bounds were checked above; a level is used only if the processor has it.
-        Level::Scalar => unsafe { product.tiles::<f32>() },
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => unsafe { product.avx2() },
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => unsafe { product.avx512() },
-    }
+    // SAFETY: the bounds were checked above; a level is used only if the processor has it.
+    unsafe { level.run(product) }
 }
 
 struct Product<'a> {
@@ -54,19 +48,14 @@ struct Product<'a> {
     c: *mut f32,
 }
 
+impl Kernel for Product<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        unsafe { self.tiles::<V>() }
+    }
+}
+
 impl Product<'_> {
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn avx2(&self) {
-        unsafe { self.tiles::<std::arch::x86_64::__m256>() }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f")]
-    unsafe fn avx512(&self) {
-        unsafe { self.tiles::<std::arch::x86_64::__m512>() }
-    }
-
     /// Splits C into tiles of about equal height that fit into registers.
     ///
     /// # Safety
@@ -96,8 +85,8 @@ impl Product<'_> {
         macro_rules! pick {
             ($wide:literal: $($high:literal)*) => {
                 match high {
-                    $($high if last == V::LANES => unsafe { self.run::<V, $high, $wide, false>(i, j, last) },
-                    $high => unsafe { self.run::<V, $high, $wide, true>(i, j, last) },)*
+                    $($high if last == V::LANES => unsafe { self.tile::<V, $high, $wide, false>(i, j, last) },
+                    $high => unsafe { self.tile::<V, $high, $wide, true>(i, j, last) },)*
                     _ => unreachable!("tiles are at most 8 rows high"),
                 }
             };
@@ -111,7 +100,7 @@ impl Product<'_> {
     }
 
     #[inline(always)]
-    unsafe fn run<V: Vector, const HIGH: usize, const WIDE: usize, const EDGE: bool>(
+    unsafe fn tile<V: Vector, const HIGH: usize, const WIDE: usize, const EDGE: bool>(
         &self,
         i: usize,
         j: usize,
@@ -148,7 +137,7 @@ impl Product<'_> {
 /// Adds the products of one number of each window and one row of `b`.
 ///
 /// # Safety
-/// `b` and each of `left` can be read as in [`Product::run`].
+/// `b` and each of `left` can be read as in [`Product::tile`].
 #[inline(always)]
 unsafe fn add_products<V: Vector, const HIGH: usize, const WIDE: usize, const EDGE: bool>(
     sums: &mut [[V; WIDE]; HIGH],

@@ -2,7 +2,7 @@
 //! a gradient to one position in four. Each output element adds its products in the order of the positions, each with one fused
 //! multiply-add, on any instruction set.
 
-use super::{Level, Vector, level, load, store};
+use super::{Kernel, Level, Vector, level, load, store};
 
 /// A window: rows of consecutive numbers in an image that is stored row by row.
 #[derive(Debug, Clone, Copy)]
@@ -31,8 +31,8 @@ pub type Place = (u32, f32);
 /// The slices are shorter than places and window require: a bug of the caller.
 pub fn gather(window: Window, places: &[Place], image: &[f32], sums: &mut [f32]) {
     check(window, places, image, sums);
-    Windows { window, places, image: image.as_ptr().cast_mut(), values: sums.as_mut_ptr() }
-        .run_at::<false>(level());
+    let image = image.as_ptr().cast_mut();
+    Windows::<false> { window, places, image, values: sums.as_mut_ptr() }.run_at(level());
 }
 
 /// For each place: the image at (row, i) of its window += its number times weights(row, i). `weights` is (rows, length).
@@ -42,7 +42,7 @@ pub fn gather(window: Window, places: &[Place], image: &[f32], sums: &mut [f32])
 pub fn scatter(window: Window, places: &[Place], weights: &[f32], image: &mut [f32]) {
     check(window, places, image, weights);
     let values = weights.as_ptr().cast_mut();
-    Windows { window, places, image: image.as_mut_ptr(), values }.run_at::<true>(level());
+    Windows::<true> { window, places, image: image.as_mut_ptr(), values }.run_at(level());
 }
 
 /// The only bounds checks: all code below computes addresses inside these slices.
@@ -52,36 +52,25 @@ fn check(window: Window, places: &[Place], image: &[f32], values: &[f32]) {
     assert!(values.len() >= window.rows * window.length, "the window has too few values");
 }
 
-/// `gather` reads `image` and writes `values`; `scatter` reads `values` and writes `image`.
-struct Windows<'a> {
+/// Without `SCATTER` it reads `image` and writes `values`; with it, it reads `values` and writes `image`.
+struct Windows<'a, const SCATTER: bool> {
     window: Window,
     places: &'a [Place],
     image: *mut f32,
     values: *mut f32,
 }
 
-impl Windows<'_> {
-    fn run_at<const SCATTER: bool>(&self, level: Level) {
-        match level {
-            // SAFETY: the bounds were checked; a level is used only if the processor has it.
-            Level::Scalar => unsafe { self.all::<f32, 2, SCATTER>() },
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx2 => unsafe { self.avx2::<SCATTER>() },
-            #[cfg(target_arch = "x86_64")]
-            Level::Avx512 => unsafe { self.avx512::<SCATTER>() },
-        }
+impl<const SCATTER: bool> Kernel for Windows<'_, SCATTER> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        unsafe { self.all::<V>() }
     }
+}
 
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn avx2<const SCATTER: bool>(&self) {
-        unsafe { self.all::<std::arch::x86_64::__m256, 2, SCATTER>() }
-    }
-
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx512f")]
-    unsafe fn avx512<const SCATTER: bool>(&self) {
-        unsafe { self.all::<std::arch::x86_64::__m512, 5, SCATTER>() }
+impl<const SCATTER: bool> Windows<'_, SCATTER> {
+    fn run_at(self, level: Level) {
+        // SAFETY: `check` checked the bounds; a level is used only if the processor has it.
+        unsafe { level.run(self) }
     }
 
     /// Processes all places. Overlapping windows write to the same numbers of the image, so `scatter` goes place by place: then the
@@ -90,25 +79,26 @@ impl Windows<'_> {
     /// # Safety
     /// The processor has V's instruction set; the slices are as long as `check` requires.
     #[inline(always)]
-    unsafe fn all<V: Vector, const MOST: usize, const SCATTER: bool>(&self) {
+    unsafe fn all<V: Vector>(&self) {
         for places in self.places.chunks(if SCATTER { 1 } else { usize::MAX }) {
             // SAFETY: guaranteed by the caller.
-            unsafe { self.tiles::<V, MOST, SCATTER>(places) }
+            unsafe { self.tiles::<V>(places) }
         }
     }
 
-    /// Splits the window into tiles that fit into registers: up to five rows of up to `MOST` vectors.
+    /// Splits the window into tiles that fit into registers: up to five rows of five vectors, or of two with few registers.
     ///
     /// # Safety
     /// As for `all`.
     #[inline(always)]
-    unsafe fn tiles<V: Vector, const MOST: usize, const SCATTER: bool>(&self, places: &[Place]) {
+    unsafe fn tiles<V: Vector>(&self, places: &[Place]) {
         let Window { rows, length, .. } = self.window;
+        let most = if V::REGISTERS > 16 { 5 } else { 2 };
         let mut column = 0;
         while column < length {
             let left = length - column;
             let wide = match left.div_ceil(V::LANES) {
-                wide if wide >= MOST => MOST,
+                wide if wide >= most => most,
                 2.. => 2,
                 _ => 1,
             };
@@ -121,9 +111,9 @@ impl Windows<'_> {
                     ($($high:literal $wide:tt)*) => {
                         match (high, wide) {
                             $(($high, $wide) if last == V::LANES => {
-                                self.tile::<V, $high, $wide, false, SCATTER>(places, row, column, last);
+                                self.tile::<V, $high, $wide, false>(places, row, column, last);
                             }
-                            ($high, $wide) => self.tile::<V, $high, $wide, true, SCATTER>(places, row, column, last),)*
+                            ($high, $wide) => self.tile::<V, $high, $wide, true>(places, row, column, last),)*
                             _ => unreachable!("there are no other tiles"),
                         }
                     };
@@ -139,7 +129,7 @@ impl Windows<'_> {
     /// # Safety
     /// As for `tiles`; the tile lies inside the window, and its last vector has `last` columns.
     #[inline(always)]
-    unsafe fn tile<V: Vector, const HIGH: usize, const WIDE: usize, const EDGE: bool, const SCATTER: bool>(
+    unsafe fn tile<V: Vector, const HIGH: usize, const WIDE: usize, const EDGE: bool>(
         &self,
         places: &[Place],
         row: usize,
@@ -229,9 +219,10 @@ mod tests {
                 let (mut sums, mut seen) = (values.clone(), image.clone());
                 check(window, &places, &image, &sums);
                 let (from, to) = (image.as_ptr().cast_mut(), sums.as_mut_ptr());
-                Windows { window, places: &places, image: from, values: to }.run_at::<false>(level);
+                Windows::<false> { window, places: &places, image: from, values: to }.run_at(level);
                 let from = values.as_ptr().cast_mut();
-                Windows { window, places: &places, image: seen.as_mut_ptr(), values: from }.run_at::<true>(level);
+                let to = seen.as_mut_ptr();
+                Windows::<true> { window, places: &places, image: to, values: from }.run_at(level);
                 prop_assert_eq!(bits(&sums), bits(&gathered), "{:?}", level);
                 prop_assert_eq!(bits(&seen), bits(&scattered), "{:?}", level);
             }
