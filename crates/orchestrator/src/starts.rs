@@ -85,7 +85,7 @@ mod tests {
         Program {
             command: vec!["train".to_owned()],
             files: Default::default(),
-            params: serde_json::json!({ "width": width }),
+            params: width.into(),
             options: Default::default(),
         }
     }
