@@ -24,6 +24,7 @@ pub mod model;
 pub mod nn;
 pub mod ops;
 pub mod optimizer;
+mod plan;
 mod probe;
 mod random;
 mod run;

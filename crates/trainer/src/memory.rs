@@ -3,7 +3,9 @@
 use spec::trial::{Dataset, Network, Task, Trial};
 
 use crate::model::Arch;
+use crate::model::direct::Layer;
 use crate::optimizer::state_names;
+use crate::plan::{Graph, Plan, Use};
 use crate::shared::BLOCK;
 
 /// Bytes of the state of one lane that trains this trial: weights, optimizer state, averages and tensors of rules.
@@ -21,15 +23,22 @@ pub fn state_bytes(trial: &Trial) -> u64 {
 pub fn work_bytes(task: &Task) -> u64 {
     let Some((network, arch)) = of(task) else { return 0 };
     let (model, sizes) = (&arch.architecture, arch.sizes);
-    let chunk = model.chunk().max(network.batch_size()) as u64;
-    let graph = || model.numbers_in_graph(sizes) as u64;
-    let numbers =
-        arch.layers().map_or_else(graph, |layers| layers.iter().map(|layer| layer.outputs() as u64).sum())
-            + sizes.inputs as u64;
-    let batches = BLOCK as u64 * network.batch_size() as u64;
+    let (chunk, batch) = (model.chunk() as u64, network.batch_size() as u64);
+    let numbers = match (arch.layers(), Graph::of(network, &arch)) {
+        (Some(layers), _) => {
+            let outputs: usize = layers.iter().map(Layer::outputs).sum();
+            3 * chunk.max(batch) * (outputs + sizes.inputs) as u64
+        }
+        (None, Some(graph)) => {
+            let plan = |for_what, examples| Plan::numbers(&graph, for_what) as u64 * examples;
+            plan(Use::Train, batch) + plan(Use::Evaluate, chunk)
+        }
+        (None, None) => 3 * chunk.max(batch) * (model.numbers_in_graph(sizes) + sizes.inputs) as u64,
+    };
     // The label is one number more.
     let example = model.numbers_in_batch(sizes) as u64 + 1;
-    4 * (arch.size() + 3 * chunk * numbers + batches * example)
+    let batches = BLOCK as u64 * batch + chunk;
+    4 * (arch.size() + numbers + batches * example)
 }
 
 /// The network of a task and its architecture, if the model is known.

@@ -44,14 +44,14 @@ impl LayerNorm {
 
 impl Module for LayerNorm {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let (x, weight, eps) = (x.contiguous()?, self.0.weight(), self.0.eps());
+        let (weight, eps) = (self.0.weight(), self.0.eps());
         match self.0.bias() {
-            Some(bias) if self.0.remove_mean() => ops::layer_norm::layer_norm(&x, weight, bias, eps),
-            Some(bias) => ops::rms_norm::rms_norm(&x, weight, eps)?.broadcast_add(bias),
+            Some(bias) if self.0.remove_mean() => ops::layer_norm::layer_norm(x, weight, bias, eps),
+            Some(bias) => ops::rms_norm::rms_norm(x, weight, eps)?.broadcast_add(bias),
             None if self.0.remove_mean() => {
-                ops::layer_norm::layer_norm(&x, weight, &weight.zeros_like()?, eps)
+                ops::layer_norm::layer_norm(x, weight, &weight.zeros_like()?, eps)
             }
-            None => ops::rms_norm::rms_norm(&x, weight, eps),
+            None => ops::rms_norm::rms_norm(x, weight, eps),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Computes steps and evaluations for one thread: holds its buffers, and chooses between our direct passes (on the CPU) and candle's
+//! Computes steps and evaluations for one thread: holds its buffers, and chooses between our passes on buffers (on the CPU) and candle's
 //! autograd (otherwise).
 
 use candle_core::{DType, Device, Tensor, Var};
@@ -14,6 +14,7 @@ use crate::model::{Model, Parameter};
 use crate::ops::{is_cpu_f32, with_slice};
 use crate::optimizer::in_place::with_slice_mut;
 use crate::optimizer::{Optimizer, Update};
+use crate::plan::{Graph, Passes, Plan, Use};
 use crate::random::Stream;
 use kernels::reduce;
 use kernels::reduce::SumOfSquares;
@@ -41,7 +42,7 @@ pub(crate) struct Work {
 
 /// How a step is computed.
 enum Pass {
-    /// With our passes over a chain of layers.
+    /// With our passes on buffers.
     Direct(Box<Buffers>),
     /// A task with a closed form, which computes loss and gradient together; with the gradient.
     Synthetic(Synthetic, Vec<f32>),
@@ -50,8 +51,8 @@ enum Pass {
 }
 
 struct Buffers {
-    train: Direct,
-    evaluate: Direct,
+    train: Box<dyn Passes>,
+    evaluate: Box<dyn Passes>,
     chunk: Batch,
     /// One for each parameter.
     gradients: Vec<Var>,
@@ -71,15 +72,26 @@ impl Work {
         let (batch, arch) = (network.batch_size(), model.arch());
         let chunk_size = arch.architecture.chunk();
         let ours = model.parameters().iter().all(|p| is_cpu_f32(&p.var));
-        let direct = Direct::new(arch, batch).zip(Direct::new(arch, chunk_size)).filter(|_| ours);
         let mut form = arch.architecture.form();
-        let pass = match (direct, examples) {
-            (Some((train, evaluate)), Examples::Labelled(labelled)) => {
-                let mut chunk = Batch::default();
-                if labelled.is_sparse() && train.supports_sparse() {
+        let mut chunk = Batch::new(form);
+        let direct = Direct::new(arch, batch).zip(Direct::new(arch, chunk_size)).filter(|_| ours);
+        let passes: Option<(Box<dyn Passes>, Box<dyn Passes>)> = match direct {
+            Some((train, evaluate)) => {
+                let sparse = matches!(examples, Examples::Labelled(labelled) if labelled.is_sparse());
+                if sparse && train.supports_sparse() {
                     form = Form::Sparse { transposed: true };
                     chunk = Batch::new(Form::Sparse { transposed: false });
                 }
+                Some((Box::new(train), Box::new(evaluate)))
+            }
+            None if !ours => None,
+            None => Graph::of(network, arch).map(|graph| -> (Box<dyn Passes>, Box<dyn Passes>) {
+                let evaluate = Plan::new(&graph, chunk_size, Use::Evaluate);
+                (Box::new(Plan::new(&graph, batch, Use::Train)), Box::new(evaluate))
+            }),
+        };
+        let pass = match (passes, examples) {
+            (Some((train, evaluate)), _) => {
                 let zeros = |p: &Parameter| Var::zeros(p.var.shape(), DType::F32, p.var.device());
                 let gradients = model.parameters().iter().map(zeros).collect::<Result<Vec<_>, _>>()?;
                 let squares = vec![SumOfSquares::default(); gradients.len()];
@@ -256,10 +268,7 @@ impl Work {
             let count = chunk.labels.len().max(1);
             for (model, sum) in models.iter().zip(&mut sums) {
                 let (loss, correct) = match &mut self.pass {
-                    Pass::Direct(buffers) => {
-                        let (loss, correct) = buffers.evaluate.evaluate(model.parameters(), &chunk)?;
-                        (loss, Some(correct))
-                    }
+                    Pass::Direct(buffers) => buffers.evaluate.evaluate(model.parameters(), &chunk)?,
                     Pass::Synthetic(task, _) => match model.parameters() {
                         [weight, ..] => (with_slice(&weight.var, |w| Ok(task.excess(w)))?, None),
                         [] => (f64::NAN, None),

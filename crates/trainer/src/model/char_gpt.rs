@@ -13,8 +13,9 @@ use super::shape::normal;
 use super::{Architecture, Entry, Input, Shape, Sizes, build};
 use crate::nn::{LayerNorm, layer_norm};
 use crate::ops::activation::Activation;
+use crate::ops::add::add;
 use crate::ops::attention::causal_attention;
-use crate::ops::embedding::embedding;
+use crate::ops::embedding::embedding_of;
 
 pub(super) static ENTRY: Entry = Entry {
     kind: ModelKind {
@@ -69,7 +70,7 @@ impl Architecture for CharGpt {
 
     fn logits(&self, input: &Input<'_>) -> Result<Tensor> {
         let vb = InOrder::builder(input.parameters);
-        Gpt::new(self, input.sizes.classes, &vb)?.forward(&input.batch.tokens)
+        Gpt::new(self, input.sizes.classes, &vb)?.forward(&input.tokens()?)
     }
 
     fn chunk(&self) -> usize {
@@ -78,12 +79,6 @@ impl Architecture for CharGpt {
 
     fn numbers_in_batch(&self, _: Sizes) -> usize {
         2 * self.context
-    }
-
-    /// A row of attention weights for each head, and the outputs of a block's layers.
-    fn numbers_in_graph(&self, sizes: Sizes) -> usize {
-        let Self { layers, heads, width, context } = self;
-        context * (layers * (14 * width + heads * context) + 2 * sizes.classes)
     }
 }
 
@@ -138,8 +133,8 @@ impl Gpt {
     }
 
     /// Logits (characters, alphabet) for consecutive windows of `context` characters.
-    fn forward(&self, tokens: &[u32]) -> Result<Tensor> {
-        let mut x = embedding(&self.characters, &self.places, tokens)?;
+    fn forward(&self, tokens: &Tensor) -> Result<Tensor> {
+        let mut x = embedding_of(&self.characters, &self.places, tokens)?;
         for block in &self.blocks {
             x = block.forward(x, self.context, self.heads)?;
         }
@@ -162,8 +157,8 @@ impl Block {
     fn forward(&self, x: Tensor, context: usize, heads: usize) -> Result<Tensor> {
         let y = self.qkv.forward(&self.norm1.forward(&x)?, Activation::Identity, true)?;
         let y = causal_attention(&y, context, heads)?;
-        let x = (x + self.attention.forward(&y, Activation::Identity, true)?)?;
+        let x = add(&x, &self.attention.forward(&y, Activation::Identity, true)?)?;
         let y = self.fc1.forward(&self.norm2.forward(&x)?, Activation::Gelu, true)?;
-        x + self.fc2.forward(&y, Activation::Identity, true)?
+        add(&x, &self.fc2.forward(&y, Activation::Identity, true)?)
     }
 }

@@ -30,6 +30,7 @@ use crate::custom::BuiltTask;
 use crate::data::{Batch, Form};
 use crate::expected::Problem;
 use crate::ops::cross_entropy::{self, cross_entropy};
+use crate::ops::record::{Source, note_source};
 
 /// The built-in models.
 pub(crate) static TABLE: &[&Entry] = &[
@@ -76,11 +77,12 @@ pub(crate) trait Architecture: Debug + Send + Sync {
     fn loss(&self, input: &Input<'_>) -> Result<Tensor> {
         match self.closed_form() {
             Some(task) => task.0.loss(input.single_parameter()?, input.batch, input.device),
-            None => cross_entropy(&self.logits(input)?, &Tensor::new(&input.batch.labels[..], input.device)?),
+            None => cross_entropy(&self.logits(input)?, &input.labels()?),
         }
     }
 
     /// Loss summed over the examples of a batch (for text: over its characters), and the number of correctly classified ones.
+    /// Not called for models with a plan.
     fn evaluate(&self, input: &Input<'_>) -> Result<(f64, Option<usize>)> {
         if let Some(task) = self.closed_form() {
             return Ok((task.excess(&cpu_values(input.single_parameter()?)?), None));
@@ -145,14 +147,37 @@ pub(crate) struct Input<'a> {
 impl Input<'_> {
     /// The numbers of the examples, (examples, inputs).
     pub(crate) fn rows(&self) -> Result<Tensor> {
-        self.tensor(&self.batch.pixels, self.sizes.inputs)
+        self.tensor(&self.batch.pixels, self.sizes.inputs, Source::Pixels)
+    }
+
+    /// The random numbers for the model, (examples, draws).
+    pub(crate) fn noise(&self, draws: usize) -> Result<Tensor> {
+        self.tensor(&self.batch.noise, draws, Source::Noise)
+    }
+
+    /// The characters of a text.
+    pub(crate) fn tokens(&self) -> Result<Tensor> {
+        self.indices(&self.batch.tokens, Source::Tokens)
+    }
+
+    /// The labels.
+    pub(crate) fn labels(&self) -> Result<Tensor> {
+        self.indices(&self.batch.labels, Source::Labels)
     }
 
     /// A tensor (examples, columns) of these numbers.
-    pub(crate) fn tensor(&self, numbers: &[f32], columns: usize) -> Result<Tensor> {
+    fn tensor(&self, numbers: &[f32], columns: usize, source: Source) -> Result<Tensor> {
         let dtype = self.parameters.first().map_or(DType::F32, Tensor::dtype);
         let shape = (self.batch.labels.len(), columns);
-        Tensor::from_slice(numbers, shape, self.device)?.to_dtype(dtype)
+        let tensor = Tensor::from_slice(numbers, shape, self.device)?.to_dtype(dtype)?;
+        note_source(&tensor, source);
+        Ok(tensor)
+    }
+
+    fn indices(&self, indices: &[u32], source: Source) -> Result<Tensor> {
+        let tensor = Tensor::new(indices, self.device)?;
+        note_source(&tensor, source);
+        Ok(tensor)
     }
 
     /// The value of the only parameter.

@@ -4,9 +4,11 @@ use candle_core::{DType, Device, Tensor};
 use spec::catalogue::Reads;
 use spec::trial::Network;
 
-use super::direct::{Direct, Take};
+use super::direct::Direct;
 use super::{Arch, Entry, Model, TABLE};
 use crate::data::{Batch, Form};
+use crate::ops::operation::Take;
+use crate::plan::{Graph, Passes, Plan, Use};
 use crate::random::Stream;
 
 const PIXELS: usize = 784;
@@ -52,6 +54,11 @@ fn chains() -> impl Iterator<Item = &'static str> {
 
 /// A batch of four images, or two windows of text.
 fn batch(kind: &str) -> Batch {
+    batch_of(kind, if network(kind).model.context() > 1 { 2 } else { 4 })
+}
+
+/// A batch of this number of images or windows of text.
+fn batch_of(kind: &str, examples: usize) -> Batch {
     let mut stream = Stream::new(5, "test", "images");
     let model = arch(kind).architecture;
     let context = network(kind).model.context() as u32;
@@ -61,14 +68,15 @@ fn batch(kind: &str) -> Batch {
         return batch;
     }
     if context > 1 {
-        batch.tokens = (0..2 * context).map(|i| 7 * i % 10).collect();
-        batch.labels = (0..2 * context).map(|i| 3 * i % 10).collect();
+        let count = examples as u32 * context;
+        batch.tokens = (0..count).map(|i| 7 * i % 10).collect();
+        batch.labels = (0..count).map(|i| 3 * i % 10).collect();
         return batch;
     }
     let pixel = |x: f32| if model.form() == Form::Unit { x.abs() / 1.5 } else { x };
-    batch.pixels = (0..4 * PIXELS).map(|_| pixel(stream.uniform(1.5))).collect();
-    batch.labels = vec![3, 0, 9, 3];
-    batch.noise = (0..4 * model.draws()).map(|_| stream.uniform(2.0)).collect();
+    batch.pixels = (0..examples * PIXELS).map(|_| pixel(stream.uniform(1.5))).collect();
+    batch.labels = [3, 0, 9, 3].into_iter().cycle().take(examples).collect();
+    batch.noise = (0..examples * model.draws()).map(|_| stream.uniform(2.0)).collect();
     batch
 }
 
@@ -144,15 +152,107 @@ fn direct(kind: &str, batch: &Batch) -> (f32, Vec<Vec<f32>>) {
     let model = Model::new(&arch(kind), 11, DType::F32, &Device::Cpu).expect("a model");
     // The buffers are larger than the batch.
     let mut direct = Direct::new(&arch(kind), 7).expect("a chain of layers");
-    let loss = direct.loss(model.parameters(), batch).expect("a loss");
+    run(&mut direct, &model, batch)
+}
+
+/// Loss and gradients.
+fn run(passes: &mut dyn Passes, model: &Model, batch: &Batch) -> (f32, Vec<Vec<f32>>) {
+    let loss = passes.loss(model.parameters(), batch).expect("a loss");
     let sizes = model.parameters().iter().map(|p| p.var.elem_count());
     let mut gradients: Vec<Vec<f32>> = sizes.map(|n| vec![f32::NAN; n]).collect();
     let each = &mut |i: usize, make: &mut dyn FnMut(&mut Take<'_>)| {
         make(&mut |first, piece| gradients[i][first..first + piece.len()].copy_from_slice(piece));
         Ok(())
     };
-    direct.backward(model.parameters(), batch, each).expect("gradients");
+    passes.backward(model.parameters(), batch, each).expect("gradients");
     (loss, gradients)
+}
+
+/// Models with a plan, at several sizes.
+const PLANNED: [&str; 7] = [
+    "{kind: vae, hidden: [], latent: 3}",
+    "{kind: vae, hidden: [12], latent: 1}",
+    "{kind: vae, hidden: [37, 20, 9], latent: 17}",
+    "{kind: char-gpt, layers: 1, heads: 1, width: 1, context: 2}",
+    "{kind: char-gpt, layers: 2, heads: 3, width: 12, context: 5}",
+    "{kind: char-gpt, layers: 1, heads: 2, width: 34, context: 33}",
+    "{kind: char-gpt, layers: 3, heads: 4, width: 64, context: 16}",
+];
+
+fn graph(kind: &str) -> Graph {
+    Graph::of(&network(kind), &arch(kind)).expect("a plan")
+}
+
+/// Trains a few steps with batches of different sizes, on the same buffers.
+#[test]
+fn plans_give_the_bits_of_autograd() {
+    for kind in PLANNED {
+        let model = Model::new(&arch(kind), 11, DType::F32, &Device::Cpu).expect("a model");
+        let mut plan = Plan::new(&graph(kind), 9, Use::Train);
+        for examples in [1, 9, 4, 7, 2] {
+            let batch = batch_of(kind, examples);
+            let loss = model.loss(&batch, &Device::Cpu).expect("a loss");
+            let mut by_graph = loss.backward().expect("a backward pass");
+            let (found, by_plan) = run(&mut plan, &model, &batch);
+            let expected = loss.to_scalar::<f32>().expect("a number");
+            assert_eq!(found.to_bits(), expected.to_bits(), "{kind}, {examples}: {found} and {expected}");
+            for (parameter, by_plan) in model.parameters().iter().zip(&by_plan) {
+                let by_graph = by_graph.remove(&parameter.var).expect(&parameter.name);
+                let numbers: Vec<f32> = by_graph.flatten_all().and_then(|x| x.to_vec1()).expect("numbers");
+                assert_eq!(bits(by_plan), bits(&numbers), "{kind}, {examples}: {}", parameter.name);
+                let step = parameter.var.sub(&(by_graph * 0.1).expect("a step")).expect("a tensor");
+                parameter.var.set(&step).expect("the same shape");
+            }
+        }
+    }
+}
+
+#[test]
+fn plans_evaluate_like_autograd() {
+    for kind in PLANNED {
+        let model = Model::new(&arch(kind), 11, DType::F32, &Device::Cpu).expect("a model");
+        let mut plan = Plan::new(&graph(kind), 6, Use::Evaluate);
+        for examples in [6, 1, 5] {
+            let batch = batch_of(kind, examples);
+            let (sum, correct) = plan.evaluate(model.parameters(), &batch).expect("an evaluation");
+            let (expected, same) = model.evaluate(&batch, &Device::Cpu).expect("an evaluation");
+            assert!((sum - expected).abs() <= 1e-6 * expected, "{kind}, {examples}: {sum} and {expected}");
+            assert_eq!(correct, same, "{kind}, {examples}");
+        }
+    }
+}
+
+/// Otherwise such a model would be trained by autograd, correctly but slowly.
+#[test]
+fn built_in_models_without_a_plan_are_chains_or_have_a_closed_form() {
+    for kind in models() {
+        let arch = arch(kind);
+        let other = arch.layers().is_some() || arch.architecture.closed_form().is_some();
+        assert!(other != Graph::of(&network(kind), &arch).is_some() || kind.contains("mlp"), "{kind}");
+    }
+}
+
+#[test]
+fn steps_after_the_first_use_the_same_memory() {
+    for kind in PLANNED {
+        let model = Model::new(&arch(kind), 11, DType::F32, &Device::Cpu).expect("a model");
+        let mut plan = Plan::new(&graph(kind), 5, Use::Train);
+        run(&mut plan, &model, &batch_of(kind, 5));
+        let memory = plan.memory();
+        for examples in [5, 1, 4, 5] {
+            run(&mut plan, &model, &batch_of(kind, examples));
+            assert_eq!(plan.memory(), memory, "{kind}, {examples}");
+        }
+    }
+}
+
+/// Evaluation keeps no values for a backward pass.
+#[test]
+fn evaluation_needs_less_memory_than_training() {
+    for kind in PLANNED {
+        let numbers = |for_what| Plan::numbers(&graph(kind), for_what);
+        assert!(2 * numbers(Use::Evaluate) < numbers(Use::Train) + 2 * PIXELS, "{kind}");
+    }
 }
 
 fn bits(numbers: &[f32]) -> Vec<u32> {

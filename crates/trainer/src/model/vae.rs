@@ -14,7 +14,8 @@ use super::shape::widths;
 use super::{Architecture, Entry, Input, Shape, Sizes, build};
 use crate::data::Form;
 use crate::ops::activation::Activation;
-use crate::ops::binary_cross_entropy::binary_cross_entropy;
+use crate::ops::add::add;
+use crate::ops::binary_cross_entropy::mean_binary_cross_entropy;
 use crate::ops::latent::{divergence, draw};
 
 pub(super) static ENTRY: Entry = Entry {
@@ -74,11 +75,13 @@ impl Architecture for Vae {
     }
 
     fn loss(&self, input: &Input<'_>) -> Result<Tensor> {
-        self.sum(input)? / input.batch.labels.len().max(1) as f64
+        let layers = self.layers(input.sizes.inputs, &InOrder::builder(input.parameters))?;
+        layers.loss(&input.rows()?, &input.noise(self.latent)?)
     }
 
     fn evaluate(&self, input: &Input<'_>) -> Result<(f64, Option<usize>)> {
-        Ok((self.sum(input)?.to_dtype(DType::F64)?.to_scalar()?, None))
+        let mean: f64 = self.loss(input)?.to_dtype(DType::F64)?.to_scalar()?;
+        Ok((mean * input.batch.labels.len() as f64, None))
     }
 
     fn chunk(&self) -> usize {
@@ -95,10 +98,6 @@ impl Architecture for Vae {
 
     fn numbers_in_batch(&self, sizes: Sizes) -> usize {
         sizes.inputs + self.latent
-    }
-
-    fn numbers_in_graph(&self, sizes: Sizes) -> usize {
-        2 * self.hidden.iter().sum::<usize>() + 3 * self.latent + sizes.inputs
     }
 }
 
@@ -119,17 +118,10 @@ impl Vae {
             decoder: chain("decoder", &mut widths(*latent, &back, inputs))?,
         })
     }
-
-    /// The loss, summed over the images of a batch.
-    fn sum(&self, input: &Input<'_>) -> Result<Tensor> {
-        let noise = input.tensor(&input.batch.noise, self.latent)?;
-        let layers = self.layers(input.sizes.inputs, &InOrder::builder(input.parameters))?;
-        layers.loss(&input.rows()?, &noise)
-    }
 }
 
 impl Layers {
-    /// Loss summed over images: binary cross-entropy of the pixels (images, pixels), from 0 to 1, plus KL divergence of the latent
+    /// Mean loss of images: binary cross-entropy of the pixels (images, pixels), from 0 to 1, plus KL divergence of the latent
     /// variables. `noise` is (images, latent), standard normal.
     fn loss(&self, images: &Tensor, noise: &Tensor) -> Result<Tensor> {
         let depth = self.encoder.len();
@@ -144,6 +136,6 @@ impl Layers {
             let between = if i < depth { Activation::Relu } else { Activation::Identity };
             y = layer.forward(&y, between, true)?;
         }
-        binary_cross_entropy(&y, images)? + divergence(&mean, &log_variance)?
+        add(&mean_binary_cross_entropy(&y, images)?, &divergence(&mean, &log_variance)?)
     }
 }

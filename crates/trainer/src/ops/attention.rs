@@ -1,10 +1,12 @@
 //! Causal self-attention (Vaswani et al. 2017, arXiv 1706.03762): each position attends to itself and to earlier positions.
 
-use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
+use candle_core::{Result, Tensor};
 
-use super::softmax::{softmax, softmax_backward, softmax_in_place};
-use super::{is_cpu_f32, slice, with_slice, with_workspace};
-use kernels::matmul::{Epilogue, Strided, Target, Workspace, matmul};
+use super::by_candle::apply;
+use super::is_cpu_f32;
+use super::operation::{Done, Inputs, Operation, Scratch, Targets, at_least};
+use super::softmax::softmax;
+use kernels::attention::Attention;
 
 /// Attention over sequences of `context` positions with `heads` heads. `qkv` is (sequences x context, 3 x width): for each position
 /// its query, key and value, each a row of heads. The result is (sequences x context, width).
@@ -21,7 +23,7 @@ pub fn causal_attention(qkv: &Tensor, context: usize, heads: usize) -> Result<Te
     }
     let (width, size) = (columns / 3, columns / 3 / heads);
     if is_cpu_f32(qkv) {
-        return qkv.apply_op1(Attention { context, heads, size });
+        return apply(Attention { context, heads, size }, &[qkv], (rows, width));
     }
     // (sequences, context, 3, heads, size) -> three times (sequences, heads, context, size).
     let parts = qkv.reshape((rows / context, context, 3, heads, size))?;
@@ -36,129 +38,35 @@ pub fn causal_attention(qkv: &Tensor, context: usize, heads: usize) -> Result<Te
     softmax(&scores)?.matmul(&v)?.transpose(1, 2)?.contiguous()?.reshape((rows, width))
 }
 
-struct Attention {
-    context: usize,
-    heads: usize,
-    /// Width of a head.
-    size: usize,
-}
-
-/// Buffers to compute one head of one sequence: (context, context) each.
-struct Buffers {
-    weights: Vec<f32>,
-    gradient: Vec<f32>,
-}
-
-/// Rows at distance `row`, from index `first` on.
-fn part(data: &[f32], first: usize, row: usize) -> Strided<'_> {
-    Strided { data: &data[first..], row, column: 1 }
-}
-
-impl Attention {
-    fn buffers(&self) -> Buffers {
-        let square = vec![0.0; self.context * self.context];
-        Buffers { weights: square.clone(), gradient: square }
-    }
-
-    /// Distance between two positions in queries, keys and values.
-    fn stride(&self) -> usize {
-        3 * self.heads * self.size
-    }
-
-    /// For each head of each sequence, calls `f` with the index of the first element of queries, keys and values, and of the output.
-    fn each(&self, rows: usize, mut f: impl FnMut([usize; 3], usize)) {
-        let width = self.heads * self.size;
-        for sequence in 0..rows / self.context {
-            for head in 0..self.heads {
-                let (row, column) = (sequence * self.context, head * self.size);
-                let first = row * 3 * width + column;
-                f([first, first + width, first + 2 * width], row * width + column);
-            }
-        }
-    }
-
-    /// Computes the attention weights of one head.
-    fn weights(&self, qkv: &[f32], [q, k, _]: [usize; 3], weights: &mut [f32], space: &mut Workspace) {
-        let (context, size, stride) = (self.context, self.size, self.stride());
-        let (queries, keys) = (part(qkv, q, stride), part(qkv, k, stride).transposed());
-        let target = Target::rows(weights, context);
-        matmul((context, context, size), queries, keys, target, Epilogue::default(), space);
-        let scale = 1.0 / (size as f32).sqrt();
-        for (i, row) in weights.chunks_exact_mut(context).enumerate() {
-            let (seen, later) = row.split_at_mut(i + 1);
-            softmax_in_place(seen, scale);
-            later.fill(0.0);
-        }
-    }
-
-    fn forward(&self, qkv: &[f32], out: &mut [f32], space: &mut Workspace) {
-        let (context, size, width) = (self.context, self.size, self.heads * self.size);
-        let Buffers { mut weights, .. } = self.buffers();
-        self.each(out.len() / width, |[q, k, v], to| {
-            self.weights(qkv, [q, k, v], &mut weights, space);
-            let (weights, values) = (Strided::rows(&weights, context), part(qkv, v, self.stride()));
-            let target = Target { data: &mut out[to..], row: width };
-            matmul((context, size, context), weights, values, target, Epilogue::default(), space);
-        });
-    }
-
-    fn backward(&self, qkv: &[f32], d_out: &[f32], d_qkv: &mut [f32], space: &mut Workspace) {
-        let (context, size, width) = (self.context, self.size, self.heads * self.size);
-        let (stride, scale) = (self.stride(), 1.0 / (size as f32).sqrt());
-        let (sizes, plain) = ((context, size, context), Epilogue::default());
-        let Buffers { mut weights, mut gradient } = self.buffers();
-        self.each(d_out.len() / width, |[q, k, v], out| {
-            self.weights(qkv, [q, k, v], &mut weights, space);
-            let d_out = part(d_out, out, width);
-            // dV = P' dO.
-            let by_key = Strided::rows(&weights, context).transposed();
-            matmul(sizes, by_key, d_out, Target { data: &mut d_qkv[v..], row: stride }, plain, space);
-            // dP = dO V'; dS = P (dP - its mean under P).
-            let (values, target) = (part(qkv, v, stride).transposed(), Target::rows(&mut gradient, context));
-            matmul((context, context, size), d_out, values, target, plain, space);
-            for (weights, gradient) in weights.chunks_exact(context).zip(gradient.chunks_exact_mut(context)) {
-                softmax_backward(weights, gradient, scale);
-            }
-            // dQ = dS K, dK = dS' Q.
-            let (by_query, keys) = (Strided::rows(&gradient, context), part(qkv, k, stride));
-            matmul(sizes, by_query, keys, Target { data: &mut d_qkv[q..], row: stride }, plain, space);
-            let queries = part(qkv, q, stride);
-            let target = Target { data: &mut d_qkv[k..], row: stride };
-            matmul(sizes, by_query.transposed(), queries, target, plain, space);
-        });
-    }
-}
-
-impl CustomOp1 for Attention {
+impl Operation for Attention {
     fn name(&self) -> &'static str {
         "sweep-causal-attention"
     }
 
-    fn cpu_fwd(&self, qkv: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (rows, columns) = layout.shape().dims2()?;
-        let mut out = vec![0.0; rows * columns / 3];
-        let qkv = slice(qkv, layout)?;
-        with_workspace(|space| self.forward(qkv, &mut out, space));
-        Ok((CpuStorage::F32(out), Shape::from((rows, columns / 3))))
+    /// The attention weights.
+    fn kept(&self, outputs: usize) -> usize {
+        self.weights(outputs / (self.heads * self.size).max(1))
     }
 
-    fn bwd(&self, qkv: &Tensor, _out: &Tensor, d_out: &Tensor) -> Result<Option<Tensor>> {
-        debug_assert_eq!(qkv.dtype(), DType::F32);
-        let d_out = d_out.contiguous()?;
-        let gradient = with_slice(qkv, |qkv| {
-            with_slice(&d_out, |d_out| {
-                let mut gradient = vec![0.0; qkv.len()];
-                with_workspace(|space| self.backward(qkv, d_out, &mut gradient, space));
-                Ok(gradient)
-            })
-        })?;
-        Tensor::from_vec(gradient, qkv.shape(), qkv.device()).map(Some)
+    fn forward(&self, x: &Inputs<'_>, y: &mut [f32], kept: &mut [f32], scratch: &mut Scratch) {
+        let space = at_least(&mut scratch.piece, self.scratch());
+        Attention::forward(self, x.numbers[0], kept, y, space);
+    }
+
+    fn backward(&self, at: &Done<'_>, dy: &mut [f32], dx: &mut Targets<'_>, scratch: &mut Scratch) {
+        let Scratch { piece, spare, .. } = scratch;
+        let space = at_least(piece, self.scratch());
+        if let Some(target) = &mut dx[0] {
+            target.write(spare, |dx| {
+                Attention::backward(self, at.x.numbers[0], at.kept, dy, dx, space);
+            });
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{Device, Var};
+    use candle_core::{DType, Device, Var};
 
     use super::*;
     use crate::random::Stream;

@@ -1,8 +1,13 @@
 //! Token and position embedding: a row of one table for the token, plus a row of another table for its position.
 
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+use std::ops::Range;
 
-use super::{is_cpu_f32, slice, with_slice};
+use candle_core::{Result, Tensor};
+
+use super::by_candle::apply;
+use super::is_cpu_f32;
+use super::operation::{Done, Inputs, Operation, Scratch, Take, Targets, at_least};
+use kernels::embedding;
 
 /// For each token, its row of `table`, (alphabet, width), plus the row of its position in `places`, (context, width). Positions
 /// restart after `context` tokens. The result is (tokens, width).
@@ -10,76 +15,72 @@ use super::{is_cpu_f32, slice, with_slice};
 /// # Errors
 /// The shapes don't fit, a token is out of range, or the device fails.
 pub fn embedding(table: &Tensor, places: &Tensor, tokens: &[u32]) -> Result<Tensor> {
-    let ((alphabet, width), (context, same)) = (table.dims2()?, places.dims2()?);
-    let fits = width == same && tokens.len().is_multiple_of(context.max(1));
-    if !fits || tokens.iter().any(|token| *token as usize >= alphabet) {
+    let (alphabet, _) = table.dims2()?;
+    if tokens.iter().any(|token| *token as usize >= alphabet) {
+        candle_core::bail!("embedding: expected tokens below {alphabet}");
+    }
+    embedding_of(table, places, &Tensor::new(tokens, table.device())?)
+}
+
+/// The same for tokens that are known to be in range.
+pub(crate) fn embedding_of(table: &Tensor, places: &Tensor, tokens: &Tensor) -> Result<Tensor> {
+    let ((_, width), (context, same), count) = (table.dims2()?, places.dims2()?, tokens.dims1()?);
+    if width != same || !count.is_multiple_of(context.max(1)) {
         candle_core::bail!(
-            "embedding: shapes do not fit, or a token is out of range: {} tokens, table {:?}, places {:?}",
-            tokens.len(),
+            "embedding: shapes do not fit: {count} tokens, table {:?}, places {:?}",
             table.shape(),
             places.shape()
         );
     }
     if is_cpu_f32(table) {
-        return table.apply_op2(places, Embedding { tokens: tokens.to_vec() });
+        let sizes = [table.elem_count(), places.elem_count()];
+        return apply(Embedding { width, sizes }, &[table, places, tokens], (count, width));
     }
-    let rows = table.index_select(&Tensor::new(tokens, table.device())?, 0)?;
-    let rows = rows.reshape((tokens.len() / context, context, width))?;
-    rows.broadcast_add(places)?.reshape((tokens.len(), width))
+    let rows = table.index_select(tokens, 0)?.reshape((count / context, context, width))?;
+    rows.broadcast_add(places)?.reshape((count, width))
 }
 
+#[derive(Debug)]
 struct Embedding {
-    tokens: Vec<u32>,
+    width: usize,
+    /// Numbers of the two tables.
+    sizes: [usize; 2],
 }
 
-impl CustomOp2 for Embedding {
+impl Operation for Embedding {
     fn name(&self) -> &'static str {
         "sweep-embedding"
     }
 
-    fn cpu_fwd(
-        &self,
-        table: &CpuStorage,
-        table_layout: &Layout,
-        places: &CpuStorage,
-        places_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (_, width) = table_layout.shape().dims2()?;
-        let (table, places) = (slice(table, table_layout)?, slice(places, places_layout)?);
-        let mut out = Vec::with_capacity(self.tokens.len() * width);
-        for (token, place) in self.tokens.iter().zip(places.chunks_exact(width).cycle()) {
-            let first = *token as usize * width;
-            out.extend(table[first..first + width].iter().zip(place).map(|(a, b)| a + b));
-        }
-        Ok((CpuStorage::F32(out), Shape::from((self.tokens.len(), width))))
+    fn weights(&self) -> Range<usize> {
+        0..2
     }
 
-    fn bwd(
-        &self,
-        table: &Tensor,
-        places: &Tensor,
-        _out: &Tensor,
-        d_out: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let ((_, width), (context, _)) = (table.dims2()?, places.dims2()?);
-        let (mut d_table, mut d_places) = (vec![0.0; table.elem_count()], vec![0.0; places.elem_count()]);
-        let d_out = d_out.contiguous()?;
-        with_slice(&d_out, |d_out| {
-            // In the order of the text, so that the order of additions is fixed.
-            for (i, (token, d)) in self.tokens.iter().zip(d_out.chunks_exact(width)).enumerate() {
-                let (first, place) = (*token as usize * width, i % context * width);
-                add(&mut d_table[first..first + width], d);
-                add(&mut d_places[place..place + width], d);
-            }
-            Ok(())
-        })?;
-        let d_table = Tensor::from_vec(d_table, table.shape(), table.device())?;
-        Ok((Some(d_table), Some(Tensor::from_vec(d_places, places.shape(), places.device())?)))
+    fn passes(&self, input: usize) -> bool {
+        self.weights().contains(&input)
     }
-}
 
-fn add(to: &mut [f32], from: &[f32]) {
-    for (to, from) in to.iter_mut().zip(from) {
-        *to += from;
+    fn forward(&self, x: &Inputs<'_>, y: &mut [f32], _: &mut [f32], _: &mut Scratch) {
+        let [table, places, ..] = x.numbers;
+        embedding::embedding(table, places, x.indices, self.width, y);
+    }
+
+    fn backward(&self, at: &Done<'_>, dy: &mut [f32], _: &mut Targets<'_>, scratch: &mut Scratch) {
+        let [table, places] = self.sizes;
+        let (of_table, of_places) = at_least(&mut scratch.small, table + places).split_at_mut(table);
+        embedding::backward(at.x.indices, dy, self.width, of_table, of_places);
+    }
+
+    fn weight_gradient(
+        &self,
+        weight: usize,
+        _: &Done<'_>,
+        _: &[f32],
+        scratch: &mut Scratch,
+        take: &mut Take<'_>,
+    ) {
+        let [table, places] = self.sizes;
+        let (first, n) = if weight == 0 { (0, table) } else { (table, places) };
+        take(0, &scratch.small[first..first + n]);
     }
 }

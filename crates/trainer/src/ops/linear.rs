@@ -1,11 +1,17 @@
 //! A fully connected layer: y = x w + b, and an activation.
 
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
+use std::ops::Range;
+use std::sync::Arc;
 
-use super::activation::Activation;
-use super::{is_cpu_f32, slice, with_slice, with_workspace};
-use kernels::matmul::{Epilogue, Strided, Target, matmul};
-use kernels::reduce::sum_rows;
+use candle_core::{Result, Tensor};
+
+use super::activation::{Activation, by_candle};
+use super::by_candle::apply;
+use super::is_cpu_f32;
+use super::operation::{Done, Inputs, Operation, Scratch, Take, Target, Targets, at_least};
+use kernels::activation::{gelu_and_slope, multiply};
+use kernels::matmul::{self, Epilogue, Strided, Workspace, matmul};
+use kernels::reduce::sum_rows_into;
 
 /// A fully connected layer. `x` is (batch, inputs), `w` is (inputs, outputs), `b` is (outputs); the result is (batch, outputs).
 /// Without `input_gradient`, for first layers, the backward pass computes no gradient of `x`.
@@ -20,96 +26,149 @@ pub fn linear(
     input_gradient: bool,
 ) -> Result<Tensor> {
     if is_cpu_f32(x) {
-        return x.apply_op3(w, b, Linear { activation, input_gradient });
+        let ((rows, k), (inputs, outputs)) = (x.dims2()?, w.dims2()?);
+        if inputs != k || b.dims1()? != outputs {
+            candle_core::bail!(
+                "linear: shapes do not fit: x {:?}, w {:?}, b {:?}",
+                x.shape(),
+                w.shape(),
+                b.shape()
+            );
+        }
+        let linear = Linear { inputs, outputs, activation, input_gradient, residual: false };
+        return apply(linear, &[x, w, b], (rows, outputs));
     }
     let x = if input_gradient { x.clone() } else { x.detach() };
-    activation.by_candle(&x.matmul(w)?.broadcast_add(b)?)
+    by_candle(activation, &x.matmul(w)?.broadcast_add(b)?)
 }
 
+/// The inputs are x, the weight, the bias, and with `residual` what is added to the output.
+#[derive(Debug, Clone)]
 struct Linear {
+    inputs: usize,
+    outputs: usize,
     activation: Activation,
     input_gradient: bool,
+    residual: bool,
 }
 
-/// x w + b.
-fn affine(x: &[f32], w: &[f32], b: &[f32], (m, n, k): (usize, usize, usize)) -> Vec<f32> {
-    let mut z = vec![0.0; m * n];
-    let (x, w) = (Strided::rows(x, k), Strided::rows(w, n));
-    let epilogue = Epilogue { bias: Some(b), ..Epilogue::default() };
-    with_workspace(|space| matmul((m, n, k), x, w, Target::rows(&mut z, n), epilogue, space));
-    z
+const X: usize = 0;
+const WEIGHT: usize = 1;
+const BIAS: usize = 2;
+const RESIDUAL: usize = 3;
+
+/// Approximate size, in numbers, of the pieces in which gradients are passed on. A piece stays in the L2 cache, and is large enough
+/// to pay for the copies that a product makes.
+const PIECE: usize = 32 * 1024;
+
+impl Linear {
+    fn rows(&self, numbers: usize) -> usize {
+        numbers / self.outputs.max(1)
+    }
+
+    /// dx = dz wᵀ, with (n, inputs) = (n, outputs) (outputs, inputs).
+    fn input_gradient(&self, w: &[f32], dz: &[f32], dx: &mut Target<'_>, products: &mut Workspace) {
+        let Self { inputs, outputs, .. } = *self;
+        let sizes = (self.rows(dz.len()), inputs, outputs);
+        let (dz, w) = (Strided::rows(dz, outputs), Strided::rows(w, outputs).transposed());
+        let epilogue = Epilogue { accumulate: dx.add, ..Epilogue::default() };
+        matmul(sizes, dz, w, matmul::Target::rows(dx.numbers, inputs), epilogue, products);
+    }
+
+    /// dw = xᵀ dz, a few rows at a time.
+    fn piece_by_piece(&self, x: &[f32], dz: &[f32], scratch: &mut Scratch, take: &mut Take<'_>) {
+        let Self { inputs, outputs, .. } = *self;
+        // A multiple of the heights of tiles.
+        let most = (PIECE / outputs.max(1) / 12 * 12).max(12).min(inputs);
+        let piece = at_least(&mut scratch.piece, most * outputs);
+        for first in (0..inputs).step_by(most.max(1)) {
+            let rows = most.min(inputs - first);
+            let piece = &mut piece[..rows * outputs];
+            let x = Strided::rows(x.get(first..).unwrap_or_default(), inputs).transposed();
+            let sizes = (rows, outputs, self.rows(dz.len()));
+            let (dz, target) = (Strided::rows(dz, outputs), matmul::Target::rows(piece, outputs));
+            matmul(sizes, x, dz, target, Epilogue::default(), &mut scratch.products);
+            take(first * outputs, piece);
+        }
+    }
 }
 
-impl CustomOp3 for Linear {
+impl Operation for Linear {
     fn name(&self) -> &'static str {
         "sweep-linear"
     }
 
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        w: &CpuStorage,
-        w_layout: &Layout,
-        b: &CpuStorage,
-        b_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (m, k) = x_layout.shape().dims2()?;
-        let (inputs, n) = w_layout.shape().dims2()?;
-        if inputs != k || b_layout.shape().dims1()? != n {
-            candle_core::bail!(
-                "linear: shapes do not fit: x {:?}, w {:?}, b {:?}",
-                x_layout.shape(),
-                w_layout.shape(),
-                b_layout.shape()
-            );
-        }
-        let (x, w, b) = (slice(x, x_layout)?, slice(w, w_layout)?, slice(b, b_layout)?);
-        let mut y = affine(x, w, b, (m, n, k));
-        self.activation.apply(&mut y);
-        Ok((CpuStorage::F32(y), Shape::from((m, n))))
+    fn weights(&self) -> Range<usize> {
+        WEIGHT..BIAS + 1
     }
 
-    fn bwd(
-        &self,
-        x: &Tensor,
-        w: &Tensor,
-        b: &Tensor,
-        y: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let ((m, k), (_, n)) = (x.dims2()?, w.dims2()?);
-        let dy = dy.contiguous()?;
-        let mut dz = with_slice(&dy, |dy| Ok(dy.to_vec()))?;
-        if self.activation.needs_input() {
-            let z = with_slice(x, |x| with_slice(w, |w| with_slice(b, |b| Ok(affine(x, w, b, (m, n, k))))))?;
-            self.activation.backward(&z, &mut dz);
-        } else {
-            with_slice(y, |y| {
-                self.activation.backward(y, &mut dz);
-                Ok(())
-            })?;
-        }
-        let dw = with_slice(x, |x| {
-            let mut dw = vec![0.0; k * n];
-            let (x, dz) = (Strided::rows(x, k).transposed(), Strided::rows(&dz, n));
-            let target = Target::rows(&mut dw, n);
-            with_workspace(|space| matmul((k, n, m), x, dz, target, Epilogue::default(), space));
-            Tensor::from_vec(dw, (k, n), w.device())
-        })?;
-        let db = Tensor::from_vec(sum_rows(&dz, n), n, w.device())?;
-        let dx = if self.input_gradient {
-            let mut dx = vec![0.0; m * k];
-            with_slice(w, |w| {
-                let (dz, w) = (Strided::rows(&dz, n), Strided::rows(w, n).transposed());
-                let target = Target::rows(&mut dx, k);
-                with_workspace(|space| matmul((m, k, n), dz, w, target, Epilogue::default(), space));
-                Ok(())
-            })?;
-            Some(Tensor::from_vec(dx, (m, k), x.device())?)
-        } else {
-            None
+    fn passes(&self, input: usize) -> bool {
+        input != X || self.input_gradient
+    }
+
+    /// The slopes of the activation, if its outputs don't determine them.
+    fn kept(&self, outputs: usize) -> usize {
+        if self.activation.needs_input() { outputs } else { 0 }
+    }
+
+    fn forward(&self, x: &Inputs<'_>, y: &mut [f32], kept: &mut [f32], scratch: &mut Scratch) {
+        let [x, w, bias, residual] = x.numbers;
+        let sizes = (self.rows(y.len()), self.outputs, self.inputs);
+        let epilogue = Epilogue {
+            bias: Some(bias),
+            relu: self.activation == Activation::Relu,
+            residual: self.residual.then_some(residual),
+            accumulate: false,
         };
-        Ok((dx, Some(dw), Some(db)))
+        let mut product = |to: &mut [f32]| {
+            let (x, w) = (Strided::rows(x, self.inputs), Strided::rows(w, self.outputs));
+            let target = matmul::Target::rows(to, self.outputs);
+            matmul(sizes, x, w, target, epilogue, &mut scratch.products);
+        };
+        if self.activation.needs_input() {
+            product(kept);
+            gelu_and_slope(kept, y);
+        } else {
+            product(y);
+            if self.activation != Activation::Relu {
+                self.activation.apply(y);
+            }
+        }
+    }
+
+    fn backward(&self, at: &Done<'_>, dy: &mut [f32], dx: &mut Targets<'_>, scratch: &mut Scratch) {
+        if let Some(target) = &mut dx[RESIDUAL] {
+            target.put(dy);
+        }
+        if self.activation.needs_input() {
+            multiply(at.kept, dy);
+        } else {
+            self.activation.backward(at.y, dy);
+        }
+        if let Some(target) = &mut dx[X] {
+            self.input_gradient(at.x.numbers[WEIGHT], dy, target, &mut scratch.products);
+        }
+    }
+
+    fn weight_gradient(
+        &self,
+        weight: usize,
+        at: &Done<'_>,
+        dz: &[f32],
+        scratch: &mut Scratch,
+        take: &mut Take<'_>,
+    ) {
+        if weight == WEIGHT {
+            return self.piece_by_piece(at.x.numbers[X], dz, scratch, take);
+        }
+        let sums = at_least(&mut scratch.small, self.outputs);
+        sum_rows_into(dz, sums);
+        take(0, sums);
+    }
+
+    fn with_residual(&self) -> Option<Arc<dyn Operation>> {
+        // With an activation the output would not be that of the activation, which its gradient needs.
+        let can = self.activation == Activation::Identity && !self.residual;
+        can.then(|| -> Arc<dyn Operation> { Arc::new(Self { residual: true, ..self.clone() }) })
     }
 }

@@ -2,26 +2,35 @@
 //! other devices candle's operations. Models call one function per operation, which selects the implementation.
 
 pub mod activation;
+pub(crate) mod add;
 pub mod attention;
 pub mod binary_cross_entropy;
+mod by_candle;
 pub mod conv;
 pub mod cross_entropy;
 pub mod embedding;
 pub mod latent;
 pub mod layer_norm;
 pub mod linear;
+pub(crate) mod operation;
 pub mod pool;
+pub(crate) mod record;
 pub mod rms_norm;
 pub mod softmax;
 
-use std::cell::Cell;
-
 use candle_core::{CpuStorage, DType, Error, Layout, Result, Storage, Tensor};
-use kernels::matmul::Workspace;
 
 /// Whether our kernels support this tensor: f32 on the CPU. Other devices, and f64 in tests of gradients, use candle's operations.
 pub(crate) fn is_cpu_f32(tensor: &Tensor) -> bool {
     tensor.device().is_cpu() && tensor.dtype() == DType::F32
+}
+
+/// The numbers of a contiguous f32 tensor on the CPU, from its storage.
+pub(crate) fn slice_of_storage<'a>(storage: &'a Storage, layout: &Layout) -> Result<&'a [f32]> {
+    match storage {
+        Storage::Cpu(storage) => slice(storage, layout),
+        _ => Err(Error::Msg("expected a tensor on the CPU".to_owned())),
+    }
 }
 
 /// The numbers of a contiguous f32 tensor, from the arguments of a CPU operation.
@@ -38,21 +47,7 @@ pub(crate) fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a 
 /// Calls `f` with the numbers of a contiguous f32 tensor on the CPU.
 pub(crate) fn with_slice<T>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> Result<T>) -> Result<T> {
     let (storage, layout) = tensor.storage_and_layout();
-    match &*storage {
-        Storage::Cpu(storage) => f(slice(storage, layout)?),
-        _ => Err(Error::Msg("expected a tensor on the CPU".to_owned())),
-    }
-}
-
-/// Calls `f` with the buffers for matrix products of this thread.
-pub(crate) fn with_workspace<T>(f: impl FnOnce(&mut Workspace) -> T) -> T {
-    thread_local! {
-        static WORKSPACE: Cell<Option<Workspace>> = const { Cell::new(None) };
-    }
-    let mut workspace = WORKSPACE.take().unwrap_or_default();
-    let result = f(&mut workspace);
-    WORKSPACE.set(Some(workspace));
-    result
+    f(slice_of_storage(&storage, layout)?)
 }
 
 #[cfg(test)]

@@ -1,95 +1,66 @@
 //! Normalisation by the root mean square of the last dimension (Zhang and Sennrich, arXiv 1910.07467), with a weight. candle's version
 //! drops gradients.
 
-use candle_core::{CpuStorage, CustomOp2, D, Layout, Result, Shape, Tensor};
+use std::ops::Range;
 
-use super::layer_norm::{add_products, multiply, project};
-use super::{is_cpu_f32, slice, with_slice};
-use kernels::multiversioned;
-use kernels::reduce::{sum, sum_of_squares};
+use candle_core::{D, Result, Tensor};
+
+use super::by_candle::apply;
+use super::is_cpu_f32;
+use super::operation::{Done, Inputs, Operation, Scratch, Take, Targets, at_least};
+use kernels::rms_norm;
 
 /// x / sqrt(mean of x² + eps) weight, with the mean over the last dimension. `x` is (..., n), `weight` is (n).
 ///
 /// # Errors
 /// The shapes don't fit, or the device fails.
 pub fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
-    if weight.dims() != [x.dim(D::Minus1)?] {
+    let n = x.dim(D::Minus1)?;
+    if weight.dims() != [n] {
         candle_core::bail!("rms norm: shapes do not fit: x {:?}, weight {:?}", x.shape(), weight.shape());
     }
     if is_cpu_f32(x) {
-        return x.apply_op2(weight, RmsNorm { eps: eps as f32 });
+        return apply(RmsNorm { eps: eps as f32, n }, &[x, weight], x.dims());
     }
     let root = (x.sqr()?.mean_keepdim(D::Minus1)? + eps)?.sqrt()?;
     x.broadcast_div(&root)?.broadcast_mul(weight)
 }
 
+#[derive(Debug)]
 struct RmsNorm {
     eps: f32,
+    /// Numbers of a row.
+    n: usize,
 }
 
-multiversioned! {
-/// Writes x / root mean square into `to`, and returns 1 / root mean square.
-fn normalise(x: &[f32], eps: f32, to: &mut [f32]) -> f32 {
-    let scale = 1.0 / (sum_of_squares(x) as f32 / x.len() as f32 + eps).sqrt();
-    for (to, x) in to.iter_mut().zip(x) {
-        *to = x * scale;
-    }
-    scale
-}
-}
-
-impl RmsNorm {
-    /// The gradients of x and weight, computed row by row.
-    fn gradients(&self, x: &[f32], weight: &[f32], dy: &[f32]) -> (Vec<f32>, Vec<f32>) {
-        let n = weight.len();
-        let (mut all, mut of_weight) = (vec![0.0; x.len()], vec![0.0; n]);
-        let (mut normal, mut product) = (vec![0.0; n], vec![0.0; n]);
-        let rows = x.chunks_exact(n).zip(dy.chunks_exact(n)).zip(all.chunks_exact_mut(n));
-        for ((x, dy), dx) in rows {
-            let scale = normalise(x, self.eps, &mut normal);
-            add_products(&mut of_weight, dy, &normal);
-            multiply(dy, weight, dx);
-            multiply(dx, &normal, &mut product);
-            project(dx, &normal, 0.0, sum(&product) / n as f32, scale);
-        }
-        (all, of_weight)
-    }
-}
-
-impl CustomOp2 for RmsNorm {
+impl Operation for RmsNorm {
     fn name(&self) -> &'static str {
         "sweep-rms-norm"
     }
 
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (x, weight) = (slice(x, x_layout)?, slice(weight, weight_layout)?);
-        let n = weight.len().max(1);
-        let (mut y, mut normal) = (vec![0.0; x.len()], vec![0.0; n]);
-        for (x, y) in x.chunks_exact(n).zip(y.chunks_exact_mut(n)) {
-            normalise(x, self.eps, &mut normal);
-            multiply(&normal, weight, y);
-        }
-        Ok((CpuStorage::F32(y), x_layout.shape().clone()))
+    fn weights(&self) -> Range<usize> {
+        1..2
     }
 
-    fn bwd(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        _y: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let dy = dy.contiguous()?;
-        let (of_x, of_weight) = with_slice(x, |x| {
-            with_slice(weight, |weight| with_slice(&dy, |dy| Ok(self.gradients(x, weight, dy))))
-        })?;
-        let of_weight = Tensor::from_vec(of_weight, weight.shape(), weight.device())?;
-        Ok((Some(Tensor::from_vec(of_x, x.shape(), x.device())?), Some(of_weight)))
+    /// A scale for each row.
+    fn kept(&self, outputs: usize) -> usize {
+        outputs / self.n.max(1)
+    }
+
+    fn forward(&self, x: &Inputs<'_>, y: &mut [f32], kept: &mut [f32], _: &mut Scratch) {
+        let [x, weight, ..] = x.numbers;
+        rms_norm::forward(x, weight, self.eps, y, kept);
+    }
+
+    fn backward(&self, at: &Done<'_>, dy: &mut [f32], dx: &mut Targets<'_>, scratch: &mut Scratch) {
+        let [x, weight, ..] = at.x.numbers;
+        let (of_weight, spare) = (at_least(&mut scratch.small, self.n), &mut scratch.spare);
+        if let Some(target) = &mut dx[0] {
+            target.write(spare, |dx| rms_norm::backward(x, at.kept, weight, dy, dx, of_weight));
+        }
+    }
+
+    fn weight_gradient(&self, _: usize, _: &Done<'_>, _: &[f32], scratch: &mut Scratch, take: &mut Take<'_>) {
+        take(0, &scratch.small[..self.n]);
     }
 }

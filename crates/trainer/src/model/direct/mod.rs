@@ -9,17 +9,14 @@ use candle_core::Result;
 use super::{Arch, Parameter};
 use crate::data::{Batch, Form};
 use crate::ops::activation::Activation;
-use crate::ops::{cross_entropy, with_slice};
+use crate::ops::operation::Take;
+use crate::ops::with_slice;
+use crate::plan::{Each, Passes};
 use kernels::channels_last::{Conv, Gradient, transpose};
+use kernels::cross_entropy;
 use kernels::matmul::Workspace;
 
 pub(crate) use self::linear::Linear;
-
-/// Receives a piece of a gradient: the index of its first element, and the elements.
-pub(crate) type Take<'a> = dyn FnMut(usize, &[f32]) + 'a;
-
-/// Receives a parameter's index, and a function that computes its gradient piece by piece.
-pub(crate) type Each<'a> = dyn FnMut(usize, &mut dyn FnMut(&mut Take<'_>)) -> Result<()> + 'a;
 
 /// A layer. Its input and output are (images, numbers).
 #[derive(Debug)]
@@ -312,15 +309,17 @@ impl Direct {
     fn logits(&self, n: usize) -> &[f32] {
         self.nodes.last().map_or(&[], |last| &last.output[..n * self.classes])
     }
+}
 
-    /// Loss summed over images, and the number of correctly classified images.
-    pub(crate) fn evaluate(&mut self, parameters: &[Parameter], batch: &Batch) -> Result<(f64, usize)> {
+impl Passes for Direct {
+    fn evaluate(&mut self, parameters: &[Parameter], batch: &Batch) -> Result<(f64, Option<usize>)> {
         self.forward(parameters, batch)?;
-        Ok(cross_entropy::sum_losses(self.logits(batch.labels.len()), &batch.labels, self.classes))
+        let logits = self.logits(batch.labels.len());
+        let (sum, correct) = cross_entropy::sum_losses(logits, &batch.labels, self.classes);
+        Ok((sum, Some(correct)))
     }
 
-    /// Mean loss of a batch.
-    pub(crate) fn loss(&mut self, parameters: &[Parameter], batch: &Batch) -> Result<f32> {
+    fn loss(&mut self, parameters: &[Parameter], batch: &Batch) -> Result<f32> {
         self.forward(parameters, batch)?;
         let n = batch.labels.len();
         let Some(Node { output, gradient, .. }) = self.nodes.last_mut() else { return Ok(f32::NAN) };
@@ -329,14 +328,7 @@ impl Direct {
         Ok((sum / n as f64) as f32)
     }
 
-    /// Gradients of the last batch of [`Direct::loss`], from the last layer to the first. `each` may change a layer's parameters
-    /// when it receives their gradients: they are not read again.
-    pub(crate) fn backward(
-        &mut self,
-        parameters: &[Parameter],
-        batch: &Batch,
-        each: &mut Each<'_>,
-    ) -> Result<()> {
+    fn backward(&mut self, parameters: &[Parameter], batch: &Batch, each: &mut Each<'_>) -> Result<()> {
         let n = batch.labels.len();
         let mut left = &mut self.nodes[..];
         while let Some((node, rest)) = std::mem::take(&mut left).split_last_mut() {
