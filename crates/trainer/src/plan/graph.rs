@@ -87,20 +87,22 @@ impl Graph {
         let mut uses = vec![0; parameters];
         let mut has_gradient = vec![false; self.steps.len()];
         for step in &self.steps {
+            // Both gradients would have to be written to the same buffer.
+            let is_twice = |(i, input): (usize, &Operand)| {
+                matches!(input, Operand::Value(_)) && step.inputs[..i].contains(input)
+            };
+            if step.inputs.iter().enumerate().any(is_twice) {
+                return false;
+            }
             let weights = step.operation.weights();
             for (i, input) in step.inputs.iter().enumerate() {
                 match input {
                     Operand::Parameter(parameter) if weights.contains(&i) => uses[*parameter] += 1,
                     Operand::Source(_) if !weights.contains(&i) && !step.operation.passes(i) => {}
-                    Operand::Value(_) if !weights.contains(&i) => {}
-                    _ => return false,
-                }
-                if let Operand::Value(value) = input {
-                    has_gradient[*value] |= step.operation.passes(i);
-                    // Both gradients would have to be written to the same buffer.
-                    if step.inputs[..i].contains(input) {
-                        return false;
+                    Operand::Value(value) if !weights.contains(&i) => {
+                        has_gradient[*value] |= step.operation.passes(i);
                     }
+                    _ => return false,
                 }
             }
         }

@@ -320,14 +320,12 @@ impl Passes for Plan {
             let without_weights = Given { parameters: None, ..given };
             without_weights.with(inputs, &places.values, slots, |x| -> Result<()> {
                 let at = Done { x, y: slots.read(value, n), kept: slots.read(kept, n) };
-                for weight in operation.weights() {
-                    if let Some(Operand::Parameter(parameter)) = inputs.get(weight) {
-                        each(*parameter, &mut |take| {
-                            operation.weight_gradient(weight, &at, dy, scratch, take)
-                        })?;
-                    }
-                }
-                Ok(())
+                operation.weights().try_for_each(|weight| match inputs.get(weight) {
+                    Some(Operand::Parameter(parameter)) => each(*parameter, &mut |take| {
+                        operation.weight_gradient(weight, &at, dy, scratch, take);
+                    }),
+                    _ => Ok(()),
+                })
             })??;
             slots.put_back(gradient, memory);
         }
