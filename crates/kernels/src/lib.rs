@@ -15,6 +15,7 @@ pub mod rms_norm;
 mod rows;
 pub mod simd;
 pub mod softmax;
+pub mod tiny;
 
 #[cfg(test)]
 mod random;

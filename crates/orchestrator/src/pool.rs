@@ -1,9 +1,9 @@
 //! The branches that wait to be trained, shared by the workers. A fork that a worker has no room for waits here. A worker
-//! without work takes a branch from here, or half of another worker's stack.
+//! without work takes a branch from here. If none waits, another worker puts some of its lanes here for it, and no stack
+//! takes them back.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,8 +20,6 @@ const CHECK_STOP_EVERY: Duration = Duration::from_millis(50);
 pub(crate) struct Pool {
     queue: Mutex<Queue>,
     changed: Condvar,
-    /// Workers without work.
-    waiting_workers: AtomicUsize,
     /// Notified when nothing is left to train.
     idle: Notify,
 }
@@ -35,8 +33,8 @@ struct Queue {
     seeds: HashMap<u64, usize>,
     /// Number of branches added so far.
     count: u64,
-    /// Number of workers that train and may add forks.
-    busy: usize,
+    /// Number of lanes that each worker trains. A worker with 0 is idle: it will call [`Pool::next`].
+    lanes: Vec<usize>,
     /// Only workers add branches from now on.
     closed: bool,
 }
@@ -53,15 +51,10 @@ struct Rank {
 }
 
 impl Pool {
-    pub(crate) fn new(branches: Vec<Branch>) -> Self {
-        let mut queue = Queue::default();
+    pub(crate) fn new(branches: Vec<Branch>, workers: usize) -> Self {
+        let mut queue = Queue { lanes: vec![0; workers], ..Queue::default() };
         branches.into_iter().for_each(|branch| queue.add(branch));
-        Self {
-            queue: Mutex::new(queue),
-            changed: Condvar::new(),
-            waiting_workers: AtomicUsize::new(0),
-            idle: Notify::new(),
-        }
+        Self { queue: Mutex::new(queue), changed: Condvar::new(), idle: Notify::new() }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -70,36 +63,52 @@ impl Pool {
 
     /// The next branch, for a worker without work. Waits while one may still be added; `None` when the pool is closed and
     /// nothing is left, or a stop is requested. The worker calls [`Pool::done`] after each.
-    pub(crate) fn next(&self, stop: &Stop) -> Option<Branch> {
+    pub(crate) fn next(&self, worker: usize, stop: &Stop) -> Option<Branch> {
         let mut queue = self.queue();
         loop {
             if stop.requested() {
                 return None;
             }
             if let Some(first) = queue.branches.keys().next().copied() {
-                queue.busy += 1;
+                queue.set_lanes(worker, 1);
                 return queue.take(first);
             }
-            if queue.busy == 0 {
+            if queue.is_idle() {
                 if queue.closed {
                     return None;
                 }
                 self.idle.notify_one();
             }
-            self.waiting_workers.fetch_add(1, Ordering::Relaxed);
             let waited = self.changed.wait_timeout(queue, CHECK_STOP_EVERY);
-            self.waiting_workers.fetch_sub(1, Ordering::Relaxed);
             queue = waited.map_or_else(|poisoned| poisoned.into_inner().0, |(queue, _)| queue);
         }
     }
 
-    /// A branch that can join a stack.
-    pub(crate) fn fitting(&self, stack: &Stack<'_>) -> Option<Branch> {
+    /// A branch that can join a worker's stack: the one with the most work. A stack takes no more than its share of all lanes,
+    /// and leaves a branch for each idle worker.
+    pub(crate) fn fitting(&self, worker: usize, stack: &Stack<'_>) -> Option<Branch> {
         let mut queue = self.queue();
+        queue.set_lanes(worker, stack.len());
+        if queue.branches.len() <= queue.idle_workers() || stack.len() >= queue.share() {
+            return None;
+        }
         let position = queue.by_position.get(&(stack.step(), stack.seed()))?;
         let takes = |rank: &&Rank| queue.branches.get(rank).is_some_and(|branch| stack.accepts(branch));
         let found = position.iter().find(takes).copied()?;
+        queue.set_lanes(worker, stack.len() + 1);
         queue.take(found)
+    }
+
+    /// The number of lanes that a worker's stack of `lanes` keeps: fewer if idle workers have no branch to take.
+    pub(crate) fn lanes_to_keep(&self, worker: usize, lanes: usize) -> usize {
+        let mut queue = self.queue();
+        queue.set_lanes(worker, lanes);
+        if queue.idle_workers() <= queue.branches.len() {
+            return lanes;
+        }
+        // A stack that is smaller than others gives half, so that the idle worker needs not wait for those.
+        let share = queue.share();
+        if lanes > share { share } else { lanes.div_ceil(2) }
     }
 
     /// Adds branches.
@@ -112,9 +121,8 @@ impl Pool {
     }
 
     /// A worker has trained the branch from [`Pool::next`].
-    pub(crate) fn done(&self) {
-        let mut queue = self.queue();
-        queue.busy = queue.busy.saturating_sub(1);
+    pub(crate) fn done(&self, worker: usize) {
+        self.queue().set_lanes(worker, 0);
         self.changed.notify_all();
     }
 
@@ -125,8 +133,7 @@ impl Pool {
 
     /// Whether nothing is left to train.
     pub(crate) fn is_idle(&self) -> bool {
-        let queue = self.queue();
-        queue.branches.is_empty() && queue.busy == 0
+        self.queue().is_idle()
     }
 
     /// Number of waiting branches.
@@ -159,17 +166,11 @@ impl Pool {
         all.into_iter().filter_map(|rank| queue.take(rank)).collect()
     }
 
-    /// Whether a worker waits for work.
-    pub(crate) fn has_waiting_worker(&self) -> bool {
-        self.waiting_workers.load(Ordering::Relaxed) > 0
-    }
-
     /// Writes checkpoints of the branches that are only in memory.
     pub(crate) fn save(&self, folder: &Folder, emit: &mut Emit<'_>) {
-        let mut queue = self.queue();
-        let all: Vec<Rank> = queue.branches.keys().filter(|rank| !rank.takes_no_memory).copied().collect();
-        for rank in all {
-            let Some(mut branch) = queue.take(rank) else { continue };
+        let mut branches = self.queue().take_unsaved();
+        // Without the lock: `emit` may wait for the dispatcher, which uses this pool.
+        for branch in &mut branches {
             match branch.save(folder) {
                 Ok(None) => {}
                 Ok(Some(file)) => {
@@ -183,8 +184,8 @@ impl Pool {
                     );
                 }
             }
-            queue.add(branch);
         }
+        self.add(branches);
     }
 
     /// Takes all remaining branches, after a stop.
@@ -196,6 +197,32 @@ impl Pool {
 }
 
 impl Queue {
+    /// Whether nothing waits and no worker trains.
+    fn is_idle(&self) -> bool {
+        self.branches.is_empty() && self.idle_workers() == self.lanes.len()
+    }
+
+    fn idle_workers(&self) -> usize {
+        self.lanes.iter().filter(|lanes| **lanes == 0).count()
+    }
+
+    /// The number of lanes of each worker if all had the same number, rounded up.
+    fn share(&self) -> usize {
+        let all = self.lanes.iter().sum::<usize>() + self.branches.len();
+        all.div_ceil(self.lanes.len().max(1)).max(1)
+    }
+
+    fn set_lanes(&mut self, worker: usize, lanes: usize) {
+        if let Some(slot) = self.lanes.get_mut(worker) {
+            *slot = lanes;
+        }
+    }
+
+    fn take_unsaved(&mut self) -> Vec<Branch> {
+        let ranks: Vec<Rank> = self.branches.keys().filter(|rank| !rank.takes_no_memory).copied().collect();
+        ranks.into_iter().filter_map(|rank| self.take(rank)).collect()
+    }
+
     fn add(&mut self, branch: Branch) {
         let next = self.seeds.len();
         let seed = *self.seeds.entry(branch.seed()).or_insert(next);

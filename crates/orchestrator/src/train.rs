@@ -49,7 +49,7 @@ pub async fn train(
     let ended_before = ended_before(sweep, &missing, store).await?;
     let mut claims = Claims::new(sweep, missing, options, ended_before);
     let claimed = store.claim(sweep, options.with_failed, claims.portion()).await?;
-    let pool = Pool::new(claims.accept(claimed, store).await?);
+    let pool = Pool::new(claims.accept(claimed, store).await?, options.workers);
     let folder = folder(store, options);
     let context = Arc::new(WorkerContext {
         pool,

@@ -51,11 +51,11 @@ pub(crate) fn start(
 }
 
 /// Marks a worker as done, even if it panics.
-struct Busy<'a>(&'a Pool);
+struct Busy<'a>(&'a Pool, usize);
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        self.0.done();
+        self.0.done(self.1);
     }
 }
 
@@ -66,8 +66,8 @@ impl WorkerContext {
             received.set(received.get() && sender.blocking_send(event).is_ok());
             received.get()
         };
-        while let Some(branch) = self.pool.next(&self.stop) {
-            let _busy = Busy(&self.pool);
+        while let Some(branch) = self.pool.next(number, &self.stop) {
+            let _busy = Busy(&self.pool, number);
             // A lane contains the failures of its trials. After any other panic the worker continues with the next
             // branch, and the dispatcher fails the trials whose end was not reported.
             let trained = catch_unwind(AssertUnwindSafe(|| self.train(branch, number, &received, &mut emit)));
@@ -101,9 +101,13 @@ impl WorkerContext {
         let folder = &self.folder;
         let mut saved = Instant::now();
         while !stack.is_empty() {
-            while let Some(more) = self.pool.fitting(&stack) {
+            while let Some(more) = self.pool.fitting(number, &stack) {
                 self.pool.add(stack.add(more, emit).into_iter().collect());
             }
+            // Before the next steps, so that idle workers need not wait for them.
+            self.pool.add(stack.split(emit));
+            let keep = self.pool.lanes_to_keep(number, stack.len());
+            self.pool.add(stack.shrink(keep, emit));
             self.pool.add(stack.advance(emit));
             let stopping = self.stop.requested() || !received.get();
             if stopping || saved.elapsed() >= self.options.checkpoint_every {
@@ -113,9 +117,6 @@ impl WorkerContext {
             }
             if stopping {
                 return stack.stop(emit);
-            }
-            if self.pool.has_waiting_worker() {
-                self.pool.add(stack.halve(emit));
             }
         }
     }

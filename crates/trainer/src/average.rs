@@ -8,8 +8,9 @@ use schedule::Average;
 use crate::model::{Parameter, copies};
 use crate::ops::is_cpu_f32;
 use crate::optimizer::in_place::{With1, With2};
-use crate::optimizer::{Optimizer, Update};
+use crate::optimizer::{Optimizer, Update, flush};
 use kernels::multiversioned;
+use kernels::tiny::{TINY, flushed};
 
 /// z and x of one run, with the names and the order of the model's parameters.
 #[derive(Debug)]
@@ -83,7 +84,7 @@ fn add(target: &Var, other: &Var, keep: f64, scale: f64) -> Result<()> {
             .inplace_op2(other, &With1(|to: &mut [f32], from: &[f32]| scale_add(to, from, keep, scale)));
     }
     let sum = (target.as_detached_tensor() * keep)? + (other.as_detached_tensor() * scale)?;
-    target.set(&sum?)
+    target.set(&flush(&sum?, TINY)?)
 }
 
 /// y = (1 - momentum) z + momentum x.
@@ -97,13 +98,13 @@ fn mix(y: &Var, z: &Var, x: &Var, momentum: f64) -> Result<()> {
         );
     }
     let sum = (z.as_detached_tensor() * (1.0 - momentum))? + (x.as_detached_tensor() * momentum)?;
-    y.set(&sum?)
+    y.set(&flush(&sum?, TINY)?)
 }
 
 multiversioned! {
 fn scale_add(to: &mut [f32], from: &[f32], keep: f32, scale: f32) {
     for (to, from) in to.iter_mut().zip(from) {
-        *to = keep * *to + scale * from;
+        *to = flushed(keep * *to + scale * from, TINY);
     }
 }
 }
@@ -111,7 +112,7 @@ fn scale_add(to: &mut [f32], from: &[f32], keep: f32, scale: f32) {
 multiversioned! {
 fn interpolate(y: &mut [f32], z: &[f32], x: &[f32], z_weight: f32, x_weight: f32) {
     for ((y, z), x) in y.iter_mut().zip(z).zip(x) {
-        *y = z_weight * z + x_weight * x;
+        *y = flushed(z_weight * z + x_weight * x, TINY);
     }
 }
 }
@@ -124,7 +125,7 @@ mod tests {
 
     use super::Averaged;
     use crate::model::Parameter;
-    use crate::optimizer::tests::choice;
+    use crate::optimizer::tests::{choice, has_tiny, is_zero};
     use crate::optimizer::{Optimizer, Update};
 
     // Printed by this program (torch 2.15.0, schedulefree 1.4.1, CPU, float64):
@@ -170,6 +171,29 @@ mod tests {
             averaged.update(&optimizer, &parameters, &[gradient], update, average).expect("an update");
         }
         [numbers(&var), numbers(&averaged.eval_view()[0].var)]
+    }
+
+    /// With weight decay only, z, x and y shrink by a factor.
+    #[test]
+    fn averages_that_shrink_become_exactly_0() {
+        let kind = choice(r#"{"kind": "sgd", "momentum": 0.0, "nesterov": false, "weight_decay": 1.0}"#);
+        for dtype in [DType::F32, DType::F64] {
+            let one = Tensor::ones(3, dtype, &Device::Cpu).expect("a tensor");
+            let var = Var::from_tensor(&one).expect("a variable");
+            let parameters = [Parameter { name: "p".to_owned(), var, transposed: false }];
+            let optimizer = Optimizer::new(&kind, false, &parameters).expect("an optimizer");
+            let averaged = Averaged::new(&parameters).expect("copies");
+            let gradient = one.zeros_like().expect("zeros");
+            let views = || [&parameters[0].var, &averaged.z[0].var, &averaged.x[0].var];
+            for t in 0..400 {
+                let update = Update { t, lr: 0.5, momentum: None, averaged: false, clip: 1.0 };
+                let average = Average { first: t == 0, momentum: 0.5, weight: 0.5 };
+                let gradients = std::slice::from_ref(&gradient);
+                averaged.update(&optimizer, &parameters, gradients, update, average).expect("an update");
+                assert!(!views().iter().any(|view| has_tiny(view)), "{dtype:?}, update {t}");
+            }
+            assert!(views().iter().all(|view| is_zero(view)), "{dtype:?}");
+        }
     }
 
     #[test]

@@ -47,7 +47,7 @@ fn of(task: &Task) -> Option<(&Network, Arch)> {
     Some((network, Arch::of(network).ok()?))
 }
 
-/// Bytes of the data set in memory.
+/// Bytes of the data set in memory. Images with many zero pixels take less, because zeros are not stored.
 pub fn data_bytes(task: &Task) -> u64 {
     let Some(Network { data: Some(data), model, .. }) = task.network() else { return 0 };
     let examples: usize = data.dataset.sizes(model.context(), data.limit).into_iter().sum();

@@ -1,6 +1,8 @@
 //! A stack: lanes of one seed and task that one thread trains in lock-step. Each batch and each example for evaluation is prepared
 //! once for all lanes. The bits of a lane do not depend on the other lanes.
 
+use std::cmp::Reverse;
+
 use candle_core::Device;
 use spec::event::Outcome;
 use spec::share::ShareKey;
@@ -9,6 +11,7 @@ use spec::trial::Task;
 use crate::TrainError;
 use crate::batches::Batches;
 use crate::branch::Branch;
+use crate::cache::l2_bytes;
 use crate::checkpoint::Folder;
 use crate::contained::contained;
 use crate::data::{Examples, Part};
@@ -18,6 +21,7 @@ use crate::lane_runner::{Context, LaneRunner, Start};
 use crate::model::Model;
 use crate::run::Trained;
 use crate::shared::Shared;
+use crate::state::RunState;
 use crate::work::{Work, network};
 
 /// Lanes that one thread trains in lock-step.
@@ -59,7 +63,8 @@ impl<'a> Stack<'a> {
             start => start,
         };
         let Start::Runs(mut first) = start else { return None };
-        let work = match Work::new(&task, examples, &first.lane.state.model, device, shared.block) {
+        let block = block(&first.lane.state, shared.block);
+        let work = match Work::new(&task, examples, &first.lane.state.model, device, block) {
             Ok(work) => work,
             Err(error) => {
                 first.fail(&error.to_string(), emit);
@@ -114,19 +119,34 @@ impl<'a> Stack<'a> {
         None
     }
 
-    /// Removes about half of the lanes and returns them as branches. A stack of one lane keeps it.
-    pub fn halve(&mut self, emit: &mut Emit<'_>) -> Vec<Branch> {
-        let half = self.lanes.split_off(self.lanes.len().div_ceil(2));
-        half.into_iter().map(|runner| runner.into_branch(emit)).collect()
+    /// Keeps this number of lanes, and returns the others as branches. Both parts get lanes with much and with little work left.
+    pub fn shrink(&mut self, keep: usize, emit: &mut Emit<'_>) -> Vec<Branch> {
+        let all = self.lanes.len();
+        if keep >= all {
+            return Vec::new();
+        }
+        self.lanes.sort_by_key(|runner| Reverse(runner.lane.members.steps_left(self.step)));
+        let lanes = std::mem::take(&mut self.lanes).into_iter().enumerate();
+        // Every (all / keep)-th lane stays.
+        let (kept, given): (Vec<_>, Vec<_>) = lanes.partition(|(i, _)| i * keep % all < keep);
+        self.lanes = kept.into_iter().map(|(_, runner)| runner).collect();
+        given.into_iter().map(|(_, runner)| runner.into_branch(emit)).collect()
+    }
+
+    /// Forks the lanes whose members' rates differ from the next step on, and returns forks that found no room.
+    pub fn split(&mut self, emit: &mut Emit<'_>) -> Vec<Branch> {
+        let mut waiting = Vec::new();
+        self.each_lane(&mut waiting, emit, LaneRunner::split_diverging);
+        self.lanes.retain(|runner| !runner.is_over());
+        waiting
     }
 
     /// Trains the same number of steps in every lane, at most until one of them evaluates. Emits trials that end, and returns
     /// forks that found no room. A lane that fails or panics ends only its own trials.
     pub fn advance(&mut self, emit: &mut Emit<'_>) -> Vec<Branch> {
-        let mut waiting = Vec::new();
-        let mut failed = self.each_lane(&mut waiting, emit, LaneRunner::split_diverging);
+        let mut waiting = self.split(emit);
         let block = self.prepare_batches();
-        failed |= self.each_lane(&mut waiting, emit, |runner, context| runner.train(block, context));
+        let failed = self.each_lane(&mut waiting, emit, |runner, context| runner.train(block, context));
         self.step += block as u64;
         self.validate(emit);
         for runner in &mut self.lanes {
@@ -180,7 +200,7 @@ impl<'a> Stack<'a> {
     fn renew_work(&mut self, emit: &mut Emit<'_>) {
         let Some(runner) = self.lanes.first() else { return };
         let (model, device) = (&runner.lane.state.model, self.work.device.clone());
-        match Work::new(&self.task, self.examples, model, device, self.shared.block) {
+        match Work::new(&self.task, self.examples, model, device, self.work.batches.len()) {
             Ok(work) => self.work = work,
             Err(error) => {
                 let reason = error.to_string();
@@ -241,6 +261,13 @@ impl<'a> Stack<'a> {
         let outcome = Outcome::Stopped { steps: self.step };
         self.lanes.into_iter().for_each(|mut runner| runner.end(&outcome, emit));
     }
+}
+
+/// Number of steps that a lane trains in a row: several only if its state stays in the L2 cache meanwhile. Large steps in a row
+/// would also keep lanes from idle workers.
+fn block(state: &RunState, most: usize) -> usize {
+    let numbers: usize = state.tensors().iter().map(|(_, var)| var.elem_count()).sum();
+    if size_of::<f32>() * numbers <= l2_bytes() { most } else { 1 }
 }
 
 /// The device and the batches for the first lane of a stack.

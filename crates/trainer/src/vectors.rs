@@ -5,9 +5,11 @@ use schedule::vectors::{Kept, Vector, Vectors};
 
 use crate::model::{Parameter, copy_of};
 use crate::ops::{is_cpu_f32, with_slice};
+use crate::optimizer::flush;
 use crate::optimizer::in_place::With1;
 use kernels::multiversioned;
 use kernels::reduce;
+use kernels::tiny::{TINY, flushed};
 
 /// The vectors that the rules of one schedule keep from step to step: for each vector, one tensor per parameter.
 #[derive(Debug)]
@@ -112,7 +114,7 @@ fn magnitude(tensor: &Tensor) -> Result<f64> {
 multiversioned! {
 fn decay_and_add(sum: &mut [f32], g: &[f32], decay: f32, scale: f32) {
     for (sum, g) in sum.iter_mut().zip(g) {
-        *sum = decay * *sum + scale * g;
+        *sum = flushed(decay * *sum + scale * flushed(*g, TINY), TINY);
     }
 }
 }
@@ -126,7 +128,8 @@ fn accumulate(sum: &Var, g: &Tensor, decay: f64, scale: f64) -> Result<()> {
         let (decay, scale) = (decay as f32, scale as f32);
         sum.inplace_op2(g, &With1(|sum: &mut [f32], g: &[f32]| decay_and_add(sum, g, decay, scale)))
     } else {
-        sum.set(&((sum.as_detached_tensor() * decay)? + (g * scale)?)?)
+        let added = ((sum.as_detached_tensor() * decay)? + (flush(g, TINY)? * scale)?)?;
+        sum.set(&flush(&added, TINY)?)
     }
 }
 
@@ -172,6 +175,20 @@ mod tests {
 
     use super::{KeptTensors, StepVectors};
     use crate::model::Parameter;
+    use crate::optimizer::tests::{has_tiny, is_zero};
+
+    #[test]
+    fn a_kept_sum_without_gradients_becomes_exactly_0() {
+        for dtype in [DType::F32, DType::F64] {
+            let one = Tensor::ones(3, dtype, &Device::Cpu).expect("a tensor");
+            let (sum, zero) = (Var::from_tensor(&one).expect("a variable"), one.zeros_like().expect("zeros"));
+            for t in 0..200 {
+                super::accumulate(&sum, &zero, 0.5, 1.0).expect("a sum");
+                assert!(!has_tiny(&sum), "{dtype:?}, step {t}");
+            }
+            assert!(is_zero(&sum), "{dtype:?}");
+        }
+    }
 
     const STEPS: [([f64; 5], [f64; 5]); 3] = [
         ([1.0, -2.0, 0.5, 3.0, -0.25], [0.5, 0.25, -1.0, 2.0, 4.0]),

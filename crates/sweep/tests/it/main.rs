@@ -4,3 +4,4 @@
 
 mod custom_task;
 mod whole_sweep;
+mod workers;

@@ -1,5 +1,7 @@
 //! Images and rows of numbers with labels, in memory.
 
+use kernels::sparse::ByteRows;
+
 use super::{Batch, Form, Part};
 
 /// Size of the validation set of a published data set: its last training images.
@@ -36,6 +38,8 @@ enum Scale {
 #[derive(Debug)]
 enum Values {
     Bytes(Vec<u8>),
+    /// Bytes of which most are 0.
+    Sparse(ByteRows),
     Numbers(Vec<f32>),
 }
 
@@ -75,9 +79,19 @@ impl Split {
         let (from, to) = (from.min(self.len()), to.min(self.len()));
         let values = match &self.values {
             Values::Bytes(bytes) => Values::Bytes(slice(bytes, from * inputs, to * inputs)),
+            Values::Sparse(rows) => Values::Sparse(rows.slice(from..to)),
             Values::Numbers(numbers) => Values::Numbers(slice(numbers, from * inputs, to * inputs)),
         };
         Self { values, labels: slice(&self.labels, from, to) }
+    }
+
+    /// Stores bytes without their zeros.
+    fn without_zeros(self, inputs: usize) -> Self {
+        let values = match self.values {
+            Values::Bytes(bytes) => Values::Sparse(ByteRows::new(&bytes, inputs)),
+            other => other,
+        };
+        Self { values, ..self }
     }
 }
 
@@ -109,10 +123,14 @@ impl Labelled {
             Values::Bytes(bytes) => {
                 let (mean, deviation) = moments(bytes);
                 let non_zero = bytes.iter().filter(|pixel| **pixel != 0).count();
-                (Scale::Bytes { mean, deviation }, non_zero as f64 <= SPARSE_LIMIT * bytes.len() as f64)
+                let sparse = non_zero as f64 <= SPARSE_LIMIT * bytes.len() as f64;
+                (Scale::Bytes { mean, deviation }, sparse && inputs <= ByteRows::MAX_WIDTH)
             }
-            Values::Numbers(_) => (Scale::Columns(Vec::new()), false),
+            Values::Sparse(_) | Values::Numbers(_) => (Scale::Columns(Vec::new()), false),
         };
+        // Three bytes for each non-zero pixel: less memory than all pixels, and the rows of a batch are copied as they are.
+        let stored = |split: Split| if sparse { split.without_zeros(inputs) } else { split };
+        let [train, valid, test] = [train, valid, test].map(stored);
         Self { train, valid, test, inputs, scale, labels: Vec::new(), sparse }
     }
 
@@ -164,18 +182,24 @@ impl Labelled {
             let Some(label) = split.labels.get(i) else { continue };
             batch.labels.push(*label);
             let range = i * self.inputs..(i + 1) * self.inputs;
-            match &split.values {
-                Values::Numbers(numbers) => batch.pixels.extend(numbers.get(range).unwrap_or_default()),
-                Values::Bytes(bytes) => {
-                    let example = bytes.get(range).unwrap_or_default();
-                    match batch.form {
-                        Form::Dense | Form::Unit => {
-                            let filled = batch.pixels.len();
-                            batch.pixels.resize(filled + self.inputs, 0.0);
-                            normalise(example, &mut batch.pixels[filled..], mean, scale);
-                        }
-                        Form::Sparse { .. } => batch.by_image.push(example, scale),
+            match (&split.values, batch.form) {
+                (Values::Numbers(numbers), _) => {
+                    batch.pixels.extend(numbers.get(range).unwrap_or_default());
+                }
+                (Values::Sparse(rows), Form::Sparse { .. }) => batch.by_image.push(rows.row(i), scale),
+                (Values::Sparse(rows), Form::Dense | Form::Unit) => {
+                    let filled = batch.pixels.len();
+                    batch.pixels.resize(filled + self.inputs, (0.0 - mean) * scale);
+                    let (columns, bytes) = rows.row(i);
+                    for (column, byte) in columns.iter().zip(bytes) {
+                        batch.pixels[filled + usize::from(*column)] = (f32::from(*byte) - mean) * scale;
                     }
+                }
+                (Values::Bytes(bytes), _) => {
+                    let example = bytes.get(range).unwrap_or_default();
+                    let filled = batch.pixels.len();
+                    batch.pixels.resize(filled + self.inputs, 0.0);
+                    normalise(example, &mut batch.pixels[filled..], mean, scale);
                 }
             }
         }
@@ -220,7 +244,7 @@ mod tests {
     fn first(split: &Split) -> u8 {
         match &split.values {
             Values::Bytes(bytes) => bytes[0],
-            Values::Numbers(_) => panic!("bytes were expected"),
+            Values::Sparse(_) | Values::Numbers(_) => panic!("bytes were expected"),
         }
     }
 
@@ -234,6 +258,25 @@ mod tests {
         let digits = Labelled::from_published(&train, &test, [30, 30, 30]);
         assert_eq!([&digits.train, &digits.valid, &digits.test].map(Split::len), [30; 3]);
         assert_eq!([&digits.train, &digits.valid, &digits.test].map(first), [100, 200, 7]);
+    }
+
+    #[test]
+    fn images_without_their_zeros_are_the_same_images() {
+        let pixel = |at: usize| if at % 5 == 0 { (at % 251) as u8 } else { 0 };
+        let bytes: Vec<u8> = (0..40 * PIXELS).map(pixel).collect();
+        let split = |bytes: &[u8]| Split::bytes(bytes.to_vec(), (0..40).collect());
+        let images = Labelled::new(split(&bytes), split(&bytes), split(&bytes), PIXELS);
+        assert!(images.is_sparse());
+        let (mean, deviation) = images.moments().expect("bytes");
+        let (mut dense, mut unit) = (Batch::new(Form::Dense), Batch::new(Form::Unit));
+        images.gather(Part::Train, [7, 39].into_iter(), &mut dense);
+        images.gather(Part::Train, [7, 39].into_iter(), &mut unit);
+        let picked = [7, 39].into_iter().flat_map(|i| &bytes[i * PIXELS..(i + 1) * PIXELS]);
+        for ((byte, dense), unit) in picked.zip(&dense.pixels).zip(&unit.pixels) {
+            assert_eq!(*dense, (f32::from(*byte) - mean) * (1.0 / deviation));
+            assert_eq!(*unit, f32::from(*byte) * (1.0 / 255.0));
+        }
+        assert_eq!(images.split(Part::Valid).slice(3, 99, PIXELS).labels, (3..40).collect::<Vec<u32>>());
     }
 
     #[test]

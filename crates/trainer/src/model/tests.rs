@@ -10,6 +10,7 @@ use crate::data::{Batch, Form};
 use crate::ops::operation::Take;
 use crate::plan::{Graph, Passes, Plan, Use};
 use crate::random::Stream;
+use kernels::sparse::ByteRows;
 
 const PIXELS: usize = 784;
 
@@ -281,7 +282,8 @@ fn skipping_zero_pixels_changes_only_rounding() {
     let (scale, shift) = (0.01, 0.4);
     let mut sparse = Batch::new(Form::Sparse { transposed: true });
     sparse.by_image.clear(PIXELS);
-    bytes.chunks(PIXELS).for_each(|image| sparse.by_image.push(image, scale));
+    let stored = ByteRows::new(&bytes, PIXELS);
+    (0..bytes.len() / PIXELS).for_each(|i| sparse.by_image.push(stored.row(i), scale));
     sparse.by_image.transpose_into(&mut sparse.by_pixel);
     (sparse.shift, sparse.labels) = (shift, vec![3, 0, 9, 3]);
     let mut dense = Batch::new(Form::Dense);

@@ -6,8 +6,9 @@ use schedule::catalogue::{ABOVE_0, AT_LEAST_0, FROM_0_BELOW_1};
 use serde::Deserialize;
 use spec::catalogue::{Kind, Param, ParamType, no_check};
 
-use super::{Algorithm, Elements, Entry, Rule, Update, build};
+use super::{Algorithm, Elements, Entry, Rule, Update, build, flush};
 use kernels::multiversioned;
+use kernels::tiny::{TINY, TINY_ROOT, TINY_SQUARE, flushed};
 
 pub(super) static ENTRY: Entry = Entry {
     kind: Kind {
@@ -108,14 +109,16 @@ impl Rule for Step {
 
     fn apply_by_candle(&self, parameter: &Var, gradient: &Tensor, state: &[&Var]) -> Result<()> {
         let [first, second] = state else { candle_core::bail!("AdamW without its moments") };
-        let g = (gradient * self.clip)?;
-        let m = ((first.as_detached_tensor() * self.beta1)? + (&g * (1.0 - self.beta1))?)?;
+        let g = (flush(gradient, TINY)? * self.clip)?;
+        let m = flush(&((first.as_detached_tensor() * self.beta1)? + (&g * (1.0 - self.beta1))?)?, TINY)?;
+        let g = flush(&g, TINY_ROOT)?;
         let v = ((second.as_detached_tensor() * self.beta2)? + (g.sqr()? * (1.0 - self.beta2))?)?;
+        let v = flush(&v, TINY_SQUARE)?;
         first.set(&m)?;
         second.set(&v)?;
         let denominator = ((v.sqrt()? / self.correction)? + self.eps)?;
         let kept = (parameter.as_detached_tensor() * self.keep)?;
-        parameter.set(&(kept - ((m * self.step)? / denominator)?)?)
+        parameter.set(&flush(&(kept - ((m * self.step)? / denominator)?)?, TINY)?)
     }
 }
 
@@ -135,10 +138,11 @@ struct Numbers {
 multiversioned! {
 fn apply(p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32], by: Numbers) {
     for (((p, m), v), g) in p.iter_mut().zip(m).zip(v).zip(g) {
-        let g = by.clip * g;
-        *m = by.beta1 * *m + by.one_minus_beta1 * g;
-        *v = by.beta2 * *v + by.one_minus_beta2 * g * g;
-        *p = *p * by.keep - by.step * *m / (v.sqrt() * by.correction + by.eps);
+        let g = by.clip * flushed(*g, TINY);
+        *m = flushed(by.beta1 * *m + by.one_minus_beta1 * g, TINY);
+        let g = flushed(g, TINY_ROOT);
+        *v = flushed(by.beta2 * *v + by.one_minus_beta2 * g * g, TINY_SQUARE);
+        *p = flushed(*p * by.keep - by.step * *m / (v.sqrt() * by.correction + by.eps), TINY);
     }
 }
 }

@@ -69,6 +69,11 @@ pub(crate) trait Rule {
     fn apply_by_candle(&self, parameter: &Var, gradient: &Tensor, state: &[&Var]) -> Result<()>;
 }
 
+/// Sets numbers below `tiny` to 0, as [`kernels::tiny`] does on the CPU.
+pub(crate) fn flush(x: &Tensor, tiny: f32) -> Result<Tensor> {
+    x.abs()?.lt(f64::from(tiny))?.where_cond(&x.zeros_like()?, x)
+}
+
 /// The numbers of one parameter and of its state: slices of the same length.
 pub(crate) struct Elements<'a> {
     p: &'a mut [f32],

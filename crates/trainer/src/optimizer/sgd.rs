@@ -7,8 +7,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 use spec::catalogue::{Conflict, Kind, Param, ParamType};
 
-use super::{Algorithm, Elements, Entry, Rule, Update, build};
+use super::{Algorithm, Elements, Entry, Rule, Update, build, flush};
 use kernels::multiversioned;
+use kernels::tiny::{TINY, flushed};
 
 pub(super) static ENTRY: Entry = Entry {
     kind: Kind {
@@ -100,23 +101,23 @@ impl Rule for Step {
 
     fn apply_by_candle(&self, parameter: &Var, gradient: &Tensor, state: &[&Var]) -> Result<()> {
         let p = parameter.as_detached_tensor();
-        let g = ((gradient * self.clip)? + (&p * self.weight_decay)?)?;
+        let g = ((flush(gradient, TINY)? * self.clip)? + (&p * self.weight_decay)?)?;
         let direction = match state.first() {
             None => g,
             Some(velocity) => {
-                let v = ((velocity.as_detached_tensor() * self.momentum)? + &g)?;
+                let v = flush(&((velocity.as_detached_tensor() * self.momentum)? + &g)?, TINY)?;
                 velocity.set(&v)?;
                 if self.nesterov { (g + (v * self.momentum)?)? } else { v }
             }
         };
-        parameter.set(&(p - (direction * self.lr)?)?)
+        parameter.set(&flush(&(p - (direction * self.lr)?)?, TINY)?)
     }
 }
 
 multiversioned! {
 fn plain_step(p: &mut [f32], g: &[f32], lr: f32, decay: f32, clip: f32) {
     for (p, g) in p.iter_mut().zip(g) {
-        *p -= lr * (clip * g + decay * *p);
+        *p = flushed(*p - lr * (clip * flushed(*g, TINY) + decay * *p), TINY);
     }
 }
 }
@@ -124,8 +125,8 @@ fn plain_step(p: &mut [f32], g: &[f32], lr: f32, decay: f32, clip: f32) {
 multiversioned! {
 fn momentum_step(p: &mut [f32], v: &mut [f32], g: &[f32], lr: f32, momentum: f32, decay: f32, clip: f32) {
     for ((p, v), g) in p.iter_mut().zip(v).zip(g) {
-        *v = momentum * *v + (clip * g + decay * *p);
-        *p -= lr * *v;
+        *v = flushed(momentum * *v + (clip * flushed(*g, TINY) + decay * *p), TINY);
+        *p = flushed(*p - lr * *v, TINY);
     }
 }
 }
@@ -133,9 +134,9 @@ fn momentum_step(p: &mut [f32], v: &mut [f32], g: &[f32], lr: f32, momentum: f32
 multiversioned! {
 fn nesterov_step(p: &mut [f32], v: &mut [f32], g: &[f32], lr: f32, momentum: f32, decay: f32, clip: f32) {
     for ((p, v), g) in p.iter_mut().zip(v).zip(g) {
-        let g = clip * g + decay * *p;
-        *v = momentum * *v + g;
-        *p -= lr * (g + momentum * *v);
+        let g = clip * flushed(*g, TINY) + decay * *p;
+        *v = flushed(momentum * *v + g, TINY);
+        *p = flushed(*p - lr * (g + momentum * *v), TINY);
     }
 }
 }

@@ -3,8 +3,9 @@
 use candle_core::{DType, Device, Tensor, Var};
 use spec::trial::Choice;
 
-use super::{Optimizer, Update};
+use super::{Optimizer, Update, flush};
 use crate::model::Parameter;
+use kernels::tiny::{TINY, TINY_SQUARE, flushed};
 
 // The numbers below were printed by this program (torch 2.15.0, CPU, float64):
 //
@@ -90,4 +91,83 @@ fn clipping_scales_the_gradient_and_a_cycled_momentum_overrides_the_optimizers()
     let cycled = Update { momentum: Some(0.5), clip: 1.0, ..update };
     assert_eq!(step(&sgd(0.0, false, 0.0), cycled), 0.375);
     assert_eq!(step(&sgd(0.5, false, 0.0), Update { clip: 1.0, ..update }), 0.375);
+}
+
+fn numbers(tensor: &Tensor) -> Vec<f64> {
+    tensor.to_dtype(DType::F64).and_then(|tensor| tensor.to_vec1()).expect("numbers")
+}
+
+/// Whether a number is too small to be kept, such as a subnormal one, but not 0.
+pub(crate) fn has_tiny(tensor: &Tensor) -> bool {
+    numbers(tensor).iter().any(|x| *x != 0.0 && x.abs() < 0.99 * f64::from(TINY_SQUARE))
+}
+
+pub(crate) fn is_zero(tensor: &Tensor) -> bool {
+    numbers(tensor).iter().all(|x| *x == 0.0)
+}
+
+/// The state of weights that no longer get a gradient, such as those of pixels at the border.
+#[test]
+fn a_state_without_gradients_becomes_exactly_0() {
+    let adamw = choice(r#"{"kind": "adamw", "beta1": 0.9, "beta2": 0.9, "eps": 1e-8, "weight_decay": 0.0}"#);
+    for kind in [sgd(0.9, false, 0.0), sgd(0.9, true, 0.0), adamw] {
+        for dtype in [DType::F32, DType::F64] {
+            let tensor = |values: &[f64; 4]| {
+                Tensor::new(values, &Device::Cpu).and_then(|x| x.to_dtype(dtype)).expect("a tensor")
+            };
+            let var = Var::from_tensor(&tensor(&[1.0, 0.0, -1.0, 0.5])).expect("a variable");
+            let parameters = [Parameter { name: "p".to_owned(), var, transposed: false }];
+            let optimizer = Optimizer::new(&kind, false, &parameters).expect("an optimizer");
+            let update = |t, gradient: &Tensor| {
+                let update = Update { t, lr: 0.01, momentum: None, averaged: false, clip: 1.0 };
+                let gradients = std::slice::from_ref(gradient);
+                optimizer.update(&parameters, gradients, update).expect("an update");
+                let state = optimizer.state(&parameters).map(|(_, var)| var.clone());
+                let state: Vec<Var> = state.collect();
+                assert!(!state.iter().any(|var| has_tiny(var)), "{kind:?} {dtype:?}, update {t}");
+                state
+            };
+            update(0, &tensor(&[1.0, -1e-3, 1e-12, 1e-25]));
+            let zero = tensor(&[0.0; 4]);
+            let last = (1..1000).map(|t| update(t, &zero)).last().expect("a state");
+            assert!(last.iter().all(|var| is_zero(var)), "{kind:?} {dtype:?}");
+            // Gradients too small to matter change nothing, and their squares do not become subnormal.
+            let last = (1000..1100).map(|t| update(t, &tensor(&[1e-31, -1e-40, 0.0, 1e-38]))).last();
+            assert!(last.expect("a state").iter().all(|var| is_zero(var)), "{kind:?} {dtype:?}");
+            update(1100, &tensor(&[1e-20, -1e-19, 1e-29, 1e-28]));
+        }
+    }
+}
+
+/// Weights that only decay.
+#[test]
+fn weights_that_decay_become_exactly_0() {
+    let adamw = choice(r#"{"kind": "adamw", "beta1": 0.9, "beta2": 0.9, "eps": 1e-8, "weight_decay": 1.0}"#);
+    for kind in [sgd(0.0, false, 1.0), adamw] {
+        for dtype in [DType::F32, DType::F64] {
+            let one = Tensor::ones(3, dtype, &Device::Cpu).expect("a tensor");
+            let var = Var::from_tensor(&one).expect("a variable");
+            let parameters = [Parameter { name: "p".to_owned(), var: var.clone(), transposed: false }];
+            let optimizer = Optimizer::new(&kind, false, &parameters).expect("an optimizer");
+            let zero = one.zeros_like().expect("zeros");
+            for t in 0..200 {
+                let update = Update { t, lr: 0.5, momentum: None, averaged: false, clip: 1.0 };
+                optimizer.update(&parameters, std::slice::from_ref(&zero), update).expect("an update");
+                assert!(!has_tiny(&var), "{kind:?} {dtype:?}, update {t}");
+            }
+            assert!(is_zero(&var), "{kind:?} {dtype:?}");
+        }
+    }
+}
+
+/// NaN and infinities are reported as a divergence, never hidden.
+#[test]
+fn only_small_numbers_are_flushed() {
+    let all = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, TINY, -TINY, 0.5 * TINY, -1e-40, 0.0, 1.0];
+    let expected = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, TINY, -TINY, 0.0, 0.0, 0.0, 1.0];
+    let by_candle = Tensor::new(&all, &Device::Cpu).and_then(|x| flush(&x, TINY)?.to_vec1::<f32>());
+    let ours = all.map(|x| flushed(x, TINY));
+    for found in [&by_candle.expect("numbers")[..], &ours] {
+        assert!(found.iter().zip(expected).all(|(x, y)| x.to_bits() == y.to_bits()), "{found:?}");
+    }
 }

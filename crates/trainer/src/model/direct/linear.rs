@@ -5,7 +5,7 @@ use crate::ops::activation::Activation;
 use kernels::matmul::{Epilogue, Strided, Target, Workspace, matmul};
 use kernels::multiversioned;
 use kernels::reduce::sum_rows_into;
-use kernels::sparse;
+use kernels::sparse::{self, Output};
 
 /// Approximate size, in numbers, of the pieces in which gradients are passed on. A piece stays in the L1 cache.
 const PIECE: usize = 2048;
@@ -37,12 +37,13 @@ impl Linear {
                 matmul((n, outputs, self.inputs), x, w, y, epilogue, &mut scratch.products);
             }
             Rows::Sparse(batch) => {
-                // (x - s) w + b = x w + (b - s 1 w).
-                let shifted = &mut scratch.bias[..outputs];
-                sum_rows_into(w, shifted);
-                add_scaled(shifted, bias, -batch.shift);
-                sparse::product(&batch.by_image, 0..n, w, outputs, y, &mut scratch.cursors);
-                add_bias(y, shifted, relu);
+                // (x - s) w + b = (b - s 1 w) + x w.
+                let Scratch { bias: start, cursors, .. } = scratch;
+                let start = &mut start[..outputs];
+                sum_rows_into(w, start);
+                add_scaled(start, bias, -batch.shift);
+                let output = &mut Output { c: y, columns: outputs, start, relu, cursors };
+                sparse::product(&batch.by_image, 0..n, w, output);
             }
         }
     }
@@ -73,6 +74,11 @@ impl Linear {
         let Self { inputs, outputs, .. } = *self;
         let Scratch { piece, bias, cursors, products } = scratch;
         let n = dz.len() / outputs.max(1);
+        let start = &mut bias[..outputs];
+        if let Rows::Sparse(batch) = x {
+            // (x - s)ᵀ dz = -s 1ᵀ dz + xᵀ dz, where 1ᵀ dz is the gradient of the bias.
+            start.iter_mut().for_each(|sum| *sum *= -batch.shift);
+        }
         for first in (0..inputs).step_by(self.rows()) {
             let rows = self.rows().min(inputs - first);
             let piece = &mut piece[..rows * outputs];
@@ -83,10 +89,8 @@ impl Linear {
                     matmul((rows, outputs, n), x, dz, piece, Epilogue::default(), products);
                 }
                 Rows::Sparse(batch) => {
-                    // (x - s)ᵀ dz = xᵀ dz - s 1ᵀ dz, where 1ᵀ dz is the gradient of the bias.
-                    sparse::product(&batch.by_pixel, first..first + rows, dz, outputs, piece, cursors);
-                    let bias = &bias[..outputs];
-                    piece.chunks_exact_mut(outputs).for_each(|row| shift(row, bias, -batch.shift));
+                    let output = &mut Output { c: piece, columns: outputs, start, relu: false, cursors };
+                    sparse::product(&batch.by_pixel, first..first + rows, dz, output);
                 }
             }
             take(first * outputs, piece);
@@ -109,27 +113,6 @@ multiversioned! {
 fn add_scaled(target: &mut [f32], other: &[f32], scale: f32) {
     for (target, other) in target.iter_mut().zip(other) {
         *target = scale.mul_add(*target, *other);
-    }
-}
-}
-
-multiversioned! {
-/// target = target + scale other.
-fn shift(target: &mut [f32], other: &[f32], scale: f32) {
-    for (target, other) in target.iter_mut().zip(other) {
-        *target = scale.mul_add(*other, *target);
-    }
-}
-}
-
-multiversioned! {
-/// Adds the bias to each row, and applies a ReLU.
-fn add_bias(y: &mut [f32], bias: &[f32], relu: bool) {
-    for row in y.chunks_exact_mut(bias.len().max(1)) {
-        for (y, bias) in row.iter_mut().zip(bias) {
-            let z = *y + bias;
-            *y = if relu && 0.0 > z { 0.0 } else { z };
-        }
     }
 }
 }
