@@ -56,8 +56,8 @@ impl Slow {
         let behind = |now: &mut Meeting| {
             now.begun.len() < self.workers || now.begun.values().any(|steps| *steps < own)
         };
-        let (_, waited) = changed.wait_timeout_while(now, PATIENCE, behind).expect("no panic");
-        if waited.timed_out() { candle_core::bail!("a worker has nothing to do") } else { Ok(()) }
+        let waited = changed.wait_timeout_while(now, PATIENCE, behind).expect("no panic").1.timed_out();
+        if waited { candle_core::bail!("a worker has nothing to do") } else { Ok(()) }
     }
 }
 

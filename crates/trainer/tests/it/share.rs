@@ -81,7 +81,7 @@ fn sweep(trials: &[Trial], images: &Examples, shared: &Shared, dir: &Path, inter
             queue.extend(stack.advance(&mut |event| recorder.record(event)));
             assert!(stack.len() <= shared.width);
             if interrupt {
-                queue.extend(stack.halve(&mut |event| recorder.record(event)));
+                queue.extend(stack.shrink(stack.len().div_ceil(2), &mut |event| recorder.record(event)));
                 for branch in &mut queue {
                     branch.save(&folder(dir)).expect("it can be written");
                 }
