@@ -211,6 +211,18 @@ pub(crate) unsafe trait Vector: Copy {
     const HIGHEST: usize;
     /// The most rows of a tile of 16 numbers that fits into registers.
     const STRIP: usize;
+    /// Height and width of the blocks that `transpose` transposes.
+    const BLOCK: usize = 1;
+    /// Runs a kernel in a separate function, which has all registers for itself.
+    unsafe fn call(kernel: impl Kernel);
+    /// Transposes a block; the distances between rows are `row` and `to_row`.
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, _row: usize, to: *mut f32, _to_row: usize) {
+        unsafe { *to = *from }
+    }
+    /// Brings the cache line of a number into the L1 cache, if the processor does that; the number need not exist.
+    #[inline(always)]
+    fn prefetch(_: *const f32) {}
     /// The same number in each lane.
     unsafe fn splat(x: f32) -> Self;
     /// Reads a full vector.
@@ -260,6 +272,10 @@ unsafe impl Vector for f32 {
     const TILE: (usize, usize) = (4, 4);
     const HIGHEST: usize = 4;
     const STRIP: usize = 4;
+    #[inline(never)]
+    unsafe fn call(kernel: impl Kernel) {
+        unsafe { kernel.run::<Self>() }
+    }
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self {
         x
@@ -299,13 +315,15 @@ unsafe impl Vector for f32 {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m256, __m256i, __m512, _mm256_add_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256,
+        __m256, __m256i, __m512, _MM_HINT_T0, _mm_loadu_ps, _mm_prefetch, _mm256_add_ps,
+        _mm256_castps128_ps256, _mm256_fmadd_ps, _mm256_insertf128_ps, _mm256_loadu_ps, _mm256_loadu_si256,
         _mm256_maskload_ps, _mm256_maskstore_ps, _mm256_max_ps, _mm256_set1_ps, _mm256_setzero_ps,
-        _mm256_storeu_ps, _mm512_add_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps,
-        _mm512_maskz_loadu_ps, _mm512_max_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
+        _mm256_shuffle_ps, _mm256_storeu_ps, _mm256_unpackhi_ps, _mm256_unpacklo_ps, _mm512_add_ps,
+        _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_max_ps,
+        _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
     };
 
-    use super::Vector;
+    use super::{Kernel, Vector};
 
     // SAFETY: each function is the single instruction of its name (x86's `max(0, x)` returns its second operand, x, if x is NaN);
     // masked loads and stores access only the first `count` lanes.
@@ -315,6 +333,24 @@ mod x86 {
         const TILE: (usize, usize) = (6, 4);
         const HIGHEST: usize = 12;
         const STRIP: usize = 12;
+        const BLOCK: usize = 8;
+        #[inline(always)]
+        unsafe fn call(kernel: impl Kernel) {
+            #[inline(never)]
+            #[target_feature(enable = "avx512f,avx2,fma")]
+            unsafe fn call(kernel: impl Kernel) {
+                unsafe { kernel.run::<__m512>() }
+            }
+            unsafe { call(kernel) }
+        }
+        #[inline(always)]
+        unsafe fn transpose(from: *const f32, row: usize, to: *mut f32, to_row: usize) {
+            unsafe { transpose(from, row, to, to_row) }
+        }
+        #[inline(always)]
+        fn prefetch(at: *const f32) {
+            prefetch(at);
+        }
         #[inline(always)]
         unsafe fn splat(x: f32) -> Self {
             unsafe { _mm512_set1_ps(x) }
@@ -349,6 +385,34 @@ mod x86 {
         }
     }
 
+    /// Transposes 8 rows of 8 numbers.
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, row: usize, to: *mut f32, to_row: usize) {
+        // SAFETY: the numbers are inside both blocks.
+        unsafe {
+            for j in [0, 4] {
+                // Four numbers of row i, and of row i + 4.
+                let rows = |i: usize| {
+                    let low = _mm256_castps128_ps256(_mm_loadu_ps(from.add(i * row + j)));
+                    _mm256_insertf128_ps::<1>(low, _mm_loadu_ps(from.add((i + 4) * row + j)))
+                };
+                let [a, b, c, d] = [rows(0), rows(1), rows(2), rows(3)];
+                let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
+                _mm256_storeu_ps(to.add(j * to_row), _mm256_shuffle_ps::<0x44>(ab, cd));
+                _mm256_storeu_ps(to.add((j + 1) * to_row), _mm256_shuffle_ps::<0xee>(ab, cd));
+                let (ab, cd) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
+                _mm256_storeu_ps(to.add((j + 2) * to_row), _mm256_shuffle_ps::<0x44>(ab, cd));
+                _mm256_storeu_ps(to.add((j + 3) * to_row), _mm256_shuffle_ps::<0xee>(ab, cd));
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch(at: *const f32) {
+        // SAFETY: every x86-64 processor has the instruction, and it accepts any address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+    }
+
     /// The mask of the first `count` of 16 lanes.
     #[inline(always)]
     fn first(count: usize) -> u16 {
@@ -362,6 +426,24 @@ mod x86 {
         const TILE: (usize, usize) = (6, 2);
         const HIGHEST: usize = 6;
         const STRIP: usize = 6;
+        const BLOCK: usize = 8;
+        #[inline(always)]
+        unsafe fn call(kernel: impl Kernel) {
+            #[inline(never)]
+            #[target_feature(enable = "avx2,fma")]
+            unsafe fn call(kernel: impl Kernel) {
+                unsafe { kernel.run::<__m256>() }
+            }
+            unsafe { call(kernel) }
+        }
+        #[inline(always)]
+        unsafe fn transpose(from: *const f32, row: usize, to: *mut f32, to_row: usize) {
+            unsafe { transpose(from, row, to, to_row) }
+        }
+        #[inline(always)]
+        fn prefetch(at: *const f32) {
+            prefetch(at);
+        }
         #[inline(always)]
         unsafe fn splat(x: f32) -> Self {
             unsafe { _mm256_set1_ps(x) }
@@ -412,7 +494,7 @@ mod arm {
         vreinterpretq_f32_u32, vreinterpretq_u32_f32, vst1_f32, vst1_lane_f32, vst1q_f32, vst1q_lane_f32,
     };
 
-    use super::Vector;
+    use super::{Kernel, Vector};
 
     // SAFETY: each function is the instruction of its name; loads and stores of some numbers access one or two at a time.
     unsafe impl Vector for float32x4_t {
@@ -421,6 +503,10 @@ mod arm {
         const TILE: (usize, usize) = (6, 4);
         const HIGHEST: usize = 12;
         const STRIP: usize = 6;
+        #[inline(never)]
+        unsafe fn call(kernel: impl Kernel) {
+            unsafe { kernel.run::<Self>() }
+        }
         #[inline(always)]
         unsafe fn splat(x: f32) -> Self {
             unsafe { vdupq_n_f32(x) }
