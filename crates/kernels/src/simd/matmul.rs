@@ -173,6 +173,9 @@ fn tiles(rows: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     })
 }
 
+/// Panels of B that are copied together, so that more than one cache line of each row is read at a time.
+const GROUP: usize = 2;
+
 struct Product<'a> {
     m: usize,
     n: usize,
@@ -262,14 +265,15 @@ impl<'a> Product<'a> {
     #[inline(always)]
     unsafe fn rows<V: Vector>(&self, block: Block, top: usize, rows: usize) {
         let (width, copies) = (WIDE * V::LANES, self.copies_b(block.depth));
+        let group = if copies { GROUP * width } else { width };
         for left in (0..self.n).step_by(width) {
             let columns = width.min(self.n - left);
             let mut b = Panel::of(self.b, block.at, left);
             if copies || columns < width {
                 let copy = block.panels.wrapping_add(left * block.depth);
-                if top == 0 {
+                if top == 0 && left.is_multiple_of(group) {
                     // SAFETY: guaranteed by the caller.
-                    unsafe { pack_columns::<V>(b, columns, block.depth, copy) };
+                    unsafe { pack_columns::<V>(b, group.min(self.n - left), block.depth, copy) };
                 }
                 b = Panel { at: copy, row: width, column: 1 };
             }
@@ -310,25 +314,44 @@ impl<'a> Product<'a> {
     }
 }
 
-/// Copies a panel of B as wide as a tile, with zeros beyond its last column.
+/// Copies columns of B into panels as wide as a tile, with zeros beyond the last column.
 ///
 /// # Safety
-/// The panel is inside B; `to` has room for it.
+/// The columns are inside B; `to` has room for the panels.
 #[inline(always)]
 unsafe fn pack_columns<V: Vector>(b: Panel, columns: usize, depth: usize, to: *mut f32) {
     let width = WIDE * V::LANES;
+    let panels = || (0..columns).step_by(width).map(|left| (left, width.min(columns - left)));
     // SAFETY: guaranteed by the caller.
     unsafe {
-        if b.column == 1 {
-            for step in 0..depth {
-                let (from, to) = (b.at.add(step * b.row), to.add(step * width));
-                V::prefetch(from.wrapping_add(width));
-                (0..WIDE).for_each(|j| load::<V>(from, j, columns).store(to.add(j * V::LANES)));
+        if b.column != 1 {
+            for (left, columns) in panels() {
+                let b = Panel { at: b.at.wrapping_add(left * b.column), ..b };
+                pack_transposed::<V>(b, columns, depth, to.wrapping_add(left * depth));
             }
             return;
         }
-        let (steps, groups) = (depth - depth % V::BLOCK, columns - columns % V::BLOCK);
-        let (steps, groups) = if b.row == 1 { (steps, groups) } else { (0, 0) };
+        for step in 0..depth {
+            for (left, columns) in panels() {
+                let (from, to) = (b.at.add(step * b.row + left), to.add(left * depth + step * width));
+                (0..WIDE).for_each(|j| load::<V>(from, j, columns).store(to.add(j * V::LANES)));
+            }
+        }
+    }
+}
+
+/// Copies a panel of a B that has no contiguous rows.
+///
+/// # Safety
+/// As for [`pack_columns`].
+#[inline(always)]
+unsafe fn pack_transposed<V: Vector>(b: Panel, columns: usize, depth: usize, to: *mut f32) {
+    let width = WIDE * V::LANES;
+    // The part that is transposed block by block, if B has contiguous columns.
+    let (steps, groups) = (depth - depth % V::BLOCK, columns - columns % V::BLOCK);
+    let (steps, groups) = if b.row == 1 { (steps, groups) } else { (0, 0) };
+    // SAFETY: guaranteed by the caller.
+    unsafe {
         for step in (0..steps).step_by(V::BLOCK) {
             for j in (0..groups).step_by(V::BLOCK) {
                 V::transpose(b.at.add(step + j * b.column), b.column, to.add(step * width + j), width);
