@@ -94,7 +94,7 @@ fn every_way_of_running_a_sweep_gives_the_same_bits() {
         &["--lanes", "16"],
         &["--no-share", "--lanes", "16"],
         // Memory for a few states only: the others wait on disk.
-        &["--memory", "14MiB", "--workers", "1"],
+        &["--memory", "20MiB", "--workers", "1"],
         &["--checkpoint-every", "0", "--lanes", "3"],
     ] {
         let (_, found) = run(args, None);

@@ -124,7 +124,7 @@ fn parse_label(cell: &str) -> Result<String, String> {
     if cell.parse::<f64>().is_ok_and(|number| number.fract() != 0.0) {
         return Err(format!(
             "expected a word or an integer as label, found `{cell}`: tables are for classification; to \
-             predict numbers, use your own program (`sweep new --pytorch FILE`)"
+             predict numbers, use a custom program (`sweep new --pytorch FILE`)"
         ));
     }
     Ok(cell.to_owned())
