@@ -246,7 +246,12 @@ fn a_stored_trial_can_be_named_instead_of_a_file() {
     sandbox.run(&["reproduce", "best", "--sweep", "tune", "--store", "moved"]).exits(0);
     assert!(moved.join(format!("trials/{id}/weights.safetensors")).exists() && !path.exists());
     std::fs::rename(&moved, sandbox.path("runs")).expect("the old place");
+}
 
+#[test]
+fn a_wrong_name_of_initial_weights_is_refused() {
+    let sandbox = pretrained();
+    let tune = |init: &str| format!("{TUNE}init_from: {init}\n");
     for (init, words) in [
         ("\"trial:0000\"", "no trial id starts with `0000`"),
         ("\"trial:\"", "expected the id of a stored trial"),

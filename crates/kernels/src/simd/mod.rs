@@ -1,5 +1,5 @@
 //! All `unsafe` code of the crate: vectors of `f32` behind one small trait, the choice of the instruction set, and the kernels that
-//! are written with vectors ([`matmul`], [`sparse`], [`strips`], [`tiles`], [`windows`]). Each kernel first checks that its slices are as long as
+//! are written with vectors ([`matmul`], [`sparse`], `strips`, [`tiles`], [`windows`]). Each kernel first checks that its slices are as long as
 //! its shapes require, and then computes only addresses inside them.
 //!
 //! All instruction sets give the same bits: each operation acts on every lane separately and is correctly rounded (add, multiply,

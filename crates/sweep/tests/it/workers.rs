@@ -120,8 +120,7 @@ fn train(schedules: &str, share: bool, task: Slow) -> Vec<usize> {
     let training = Training { context: &context, options: &options, stop: &stop };
     let trained = wait_for(train::run(&training, (&spec, plan), None, &mut |_| {})).expect("it is trained");
     assert_eq!((trained.failed, trained.diverged), (0, 0));
-    let begun = meeting.0.lock().expect("no panic").begun.values().copied().collect();
-    begun
+    meeting.0.lock().expect("no panic").begun.values().copied().collect()
 }
 
 /// Four schedules with different lrs from the first step on.

@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn images_without_their_zeros_are_the_same_images() {
-        let pixel = |at: usize| if at % 5 == 0 { (at % 251) as u8 } else { 0 };
+        let pixel = |at: usize| if at.is_multiple_of(5) { (at % 251) as u8 } else { 0 };
         let bytes: Vec<u8> = (0..40 * PIXELS).map(pixel).collect();
         let split = |bytes: &[u8]| Split::bytes(bytes.to_vec(), (0..40).collect());
         let images = Labelled::new(split(&bytes), split(&bytes), split(&bytes), PIXELS);

@@ -47,7 +47,7 @@ impl Part {
 #[derive(Debug)]
 pub enum Examples {
     /// Images or rows of numbers, with labels.
-    Labelled(Labelled),
+    Labelled(Box<Labelled>),
     /// Windows of a text.
     Text(Text),
     /// Examples that are generated anew for each step.
@@ -217,9 +217,11 @@ pub fn load(network: &Network, data_dir: Option<&Path>, tasks: &Tasks) -> Result
             };
             let train = read(train_images, train_labels)?;
             let test = read(test_images, test_labels)?;
-            Ok(Examples::Labelled(Labelled::from_published(&train, &test, sizes)))
+            Ok(Examples::Labelled(Box::new(Labelled::from_published(&train, &test, sizes))))
         }
-        Dataset::Table(table) => table::read(table, sizes).map(Examples::Labelled),
+        Dataset::Table(table) => {
+            table::read(table, sizes).map(|labelled| Examples::Labelled(Box::new(labelled)))
+        }
         Dataset::Emma => {
             let bytes = files::emma(&search_dirs(&data.dataset, data_dir))?;
             let parts = Dataset::EMMA.1;
