@@ -1,0 +1,72 @@
+/**
+ * Parts of SVG charts: frame, axes, movement between points by keyboard, the table behind a chart.
+ */
+const svg = (() => {
+  /** A chart with a name for screen readers. Its points are reached with the arrow keys. */
+  function chart(label, width, height, ...children) {
+    return h("svg", {
+      class: "chart", width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": label, onkeydown: move,
+    }, ...children);
+  }
+
+  /** Props of a point that can have the focus. `tip` is its text for everybody: tooltip and name. */
+  function point(tip, isFirst, more = {}) {
+    const role = more.onclick ? "button" : "img";
+    return { role, "aria-label": tip.replaceAll("\n", ", "), "data-tip": tip, "data-point": true, tabindex: isFirst ? 0 : -1, ...more };
+  }
+
+  /** Arrow keys move between the points of a chart, Home and End to its ends, Enter and Space press one. */
+  function move(event) {
+    const points = Array.from(event.currentTarget.querySelectorAll("[data-point]"));
+    const at = points.indexOf(event.target.closest("[data-point]"));
+    if (at < 0) return;
+    const steps = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1, Home: -points.length, End: points.length };
+    if (event.key === "Enter" || event.key === " ") {
+      event.preventDefault();
+      points[at].onclick?.(event);
+      return;
+    }
+    if (!(event.key in steps) || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    const next = points[Math.max(0, Math.min(points.length - 1, at + steps[event.key]))];
+    points[at].setAttribute("tabindex", "-1");
+    next.setAttribute("tabindex", "0");
+    next.focus();
+  }
+
+  /** Grid lines and numbers of a horizontal axis at the bottom. */
+  function xAxis(ticks, at, box, text, title) {
+    return h("g", { "aria-hidden": true, class: "axis" },
+      ticks.map((x) => h("line", { class: "grid", x1: at(x), x2: at(x), y1: box.top, y2: box.bottom })),
+      ticks.map((x) => h("text", { x: at(x), y: box.bottom + 16, "text-anchor": "middle" }, text(x))),
+      title && h("text", { class: "title", x: (box.left + box.right) / 2, y: box.bottom + 34, "text-anchor": "middle" }, title));
+  }
+
+  /** Grid lines and numbers of a vertical axis at the left; its title is above it. */
+  function yAxis(ticks, at, box, text, title) {
+    return h("g", { "aria-hidden": true, class: "axis" },
+      ticks.map((y) => h("line", { class: "grid", x1: box.left, x2: box.right, y1: at(y), y2: at(y) })),
+      ticks.map((y) => h("text", { x: box.left - 8, y: at(y) + 4, "text-anchor": "end" }, text(y))),
+      title && h("text", { class: "title", x: 2, y: box.top - 12 }, title));
+  }
+
+  /** A table in `details`: the same values as text. */
+  function behind(caption, head, rows) {
+    return h("details", { class: "behind" },
+      h("summary", null, "Show as a table"),
+      h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
+        h("table", null, h("caption", null, caption),
+          h("thead", null, h("tr", null, head.map((name) => h("th", { scope: "col" }, name)))),
+          h("tbody", null, rows.map((cells) => h("tr", null,
+            cells.map((cell, i) => i ? h("td", null, cell) : h("th", { scope: "row" }, cell))))))));
+  }
+
+  /** The first characters of a name that fit into `pixels`, with the whole name as a title. */
+  function label(props, name, pixels) {
+    const most = Math.max(4, Math.floor(pixels / 6.6));
+    const letters = Array.from(name);
+    return h("text", props, h("title", null, name), letters.length > most ? letters.slice(0, most - 1).join("") + "…" : name);
+  }
+
+  return { chart, point, xAxis, yAxis, behind, label };
+})();

@@ -1,0 +1,1 @@
+const differencesView = { render: () => [h("p", null, "later")] };

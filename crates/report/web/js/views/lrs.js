@@ -1,0 +1,1 @@
+const lrsView = { render: () => [h("p", null, "later")] };

@@ -1,0 +1,1 @@
+const stagesView = { render: () => [h("p", null, "later")] };

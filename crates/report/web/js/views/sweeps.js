@@ -1,0 +1,1 @@
+const sweepsView = { render: () => [h("p", null, "later")] };
