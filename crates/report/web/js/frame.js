@@ -143,6 +143,11 @@ const frame = (() => {
     return h("p", { class: "empty loading" }, "Loading…");
   }
 
+  /** A button that switches a detail on and off. */
+  const flag = (name, text, tip) => h("button", {
+    type: "button", class: "quiet", "aria-pressed": model.state.show.includes(name), "data-tip": tip, onclick: () => model.toggle("show", name),
+  }, text);
+
   /** The choice of the run length, for sweeps with several. */
   function budgetChoice(overview, state) {
     if (overview.budgets.length < 2 || model.isOffline) return null;
@@ -272,5 +277,5 @@ const frame = (() => {
 
   const messageLine = () => h("div", { class: "message", role: "status", key: "message" }, message);
 
-  return { TITLES, bar, progress, tabs, schedules, waiting, budgetChoice, say, copy, save, helpDialog, messageLine, listen, address, go };
+  return { TITLES, bar, progress, tabs, schedules, waiting, flag, budgetChoice, say, copy, save, helpDialog, messageLine, listen, address, go };
 })();

@@ -32,9 +32,6 @@ const curvesView = (() => {
     const one = (key, value, text) => h("button", {
       type: "button", "aria-pressed": state[key] === value, onclick: () => model.set({ [key]: value }),
     }, text);
-    const flag = (name, text, tip) => h("button", {
-      type: "button", class: "quiet", "aria-pressed": state.show.includes(name), "data-tip": tip, onclick: () => model.toggle("show", name),
-    }, text);
     const group = (label, ...buttons) => h("div", { class: "choice", role: "group", "aria-label": label }, h("span", { class: "label" }, label), ...buttons);
     return h("div", { class: "toolbar" },
       group("Loss", one("curve", "valid", "Validation"), one("curve", "train", "Training")),
@@ -43,10 +40,10 @@ const curvesView = (() => {
         state.zoom && state.zoom !== "fifth" && h("button", { type: "button", "aria-pressed": true, onclick: () => model.set({ zoom: "" }) }, "Zoomed: reset")),
       frame.budgetChoice(overview, state),
       h("div", { class: "choice" },
-        flag("nobands", "Hide bands", "The band is one standard deviation over the seeds on each side of the mean."),
-        flag("runs", "Single runs", "Also draws every judged run of the selected schedules."),
-        flag("full", "Full range", "Also shows values far above the start, of diverging runs."),
-        flag("multiples", "One chart each", "A small chart for each schedule.")));
+        frame.flag("nobands", "Hide bands", "The band is one standard deviation over the seeds on each side of the mean."),
+        frame.flag("runs", "Single runs", "Also draws every judged run of the selected schedules."),
+        frame.flag("full", "Full range", "Also shows values far above the start, of diverging runs."),
+        frame.flag("multiples", "One chart each", "A small chart for each schedule.")));
   }
 
   // --- lines ---------------------------------------------------------------------------------------------------------

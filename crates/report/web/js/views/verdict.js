@@ -21,9 +21,7 @@ const verdictView = (() => {
       overview.ranking.length > 0 && h("section", { "aria-labelledby": "ranking-title" },
         h("div", { class: "heading" },
           h("h2", { id: "ranking-title" }, verdict.complete ? "Ranking" : "Results so far"),
-          h("button", {
-            type: "button", class: "quiet", "aria-pressed": state.show.includes("columns"), onclick: () => model.toggle("show", "columns"),
-          }, "All columns")),
+          frame.flag("columns", "All columns")),
         h("p", { class: "note" }, explain(overview)),
         table(overview, state)),
       verdict.complete && winnerView.render(overview),
@@ -202,5 +200,5 @@ const verdictView = (() => {
   /** What a screen reader announces when it changes: not the counters. */
   const announcement = ({ verdict }) => verdict.complete ? `Verdict: ${verdict.sentence}` : "No verdict yet.";
 
-  return { render, announcement, waiting };
+  return { render, announcement, waiting, WORDS };
 })();
