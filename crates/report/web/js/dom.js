@@ -3,17 +3,23 @@
  * the tree differs, so that an update keeps focus, scroll position, open details and selected text. Text becomes text nodes:
  * no name from the data is ever read as HTML.
  *
- * @typedef {{tag: string, props: Object, children: Array, key: *}} Node
+ * @typedef {{isNode: true, tag: string, props: Object, children: Array, key: *}} Node
  */
 const dom = (() => {
   const SVG = "http://www.w3.org/2000/svg";
 
   /**
-   * A description of an element. Props: attributes; `on...` handlers; `style` as an object; `key` for lists that change order;
-   * `value`, `checked`; `mount(element)` and `update(element)` for elements whose contents are drawn elsewhere (`opaque: true`).
+   * A description of an element: `h("p.note", props, children...)` or, without props, `h("p.note", children...)`. Props: attributes;
+   * `on...` handlers; `style` as an object; `key` for lists that change order; `value`, `checked`; `mount(element)` and
+   * `update(element)` for elements whose contents are drawn elsewhere (`opaque: true`).
    */
-  function h(tag, props, ...children) {
-    return { tag, props: props || {}, children: flat(children, []), key: props?.key };
+  function h(name, ...rest) {
+    const [tag, ...classes] = name.split(".");
+    const hasProps = rest[0] && typeof rest[0] === "object" && !Array.isArray(rest[0]) && !rest[0].isNode;
+    const props = hasProps ? { ...rest.shift() } : {};
+    if (classes.length) props.class = classes.join(" ");
+    if (tag === "button") props.type = "button";
+    return { isNode: true, tag, props, children: flat(rest, []), key: props.key };
   }
 
   function flat(list, out) {

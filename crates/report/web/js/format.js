@@ -33,6 +33,12 @@ const format = (() => {
   /** A difference with its sign. */
   const signed = (x, digits = 3) => !isNumber(x) ? NONE : (x > 0 ? "+" : x < 0 ? "−" : "") + number(Math.abs(x), digits);
 
+  /** Differences of one column with their signs and the same number of decimals. */
+  function signedColumn(values) {
+    const text = column(values, 3);
+    return (x) => !isNumber(x) ? NONE : (x > 0 ? "+" : x < 0 ? "−" : "") + text(Math.abs(x));
+  }
+
   /** A count with separators: 18,600. */
   const count = (x) => isNumber(x) ? String(Math.round(x)).replace(/\B(?=(\d{3})+$)/g, ",") : NONE;
 
@@ -78,5 +84,5 @@ const format = (() => {
   /** The first letter as a capital, for sentences that the server writes in lower case. */
   const capital = (text) => text ? text[0].toUpperCase() + text.slice(1) : "";
 
-  return { NONE, isNumber, number, column, signed, count, plural, pValue, percent, duration, clock, ago, id, capital };
+  return { NONE, isNumber, number, column, signed, signedColumn, count, plural, pValue, percent, duration, clock, ago, id, capital };
 })();

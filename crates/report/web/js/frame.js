@@ -7,7 +7,6 @@ const frame = (() => {
     verdict: "Verdict", curves: "Curves", lr: "Learning rate", differences: "Differences", stages: "Shared steps", budgets: "Budgets",
     table: "Table", sweeps: "Sweeps",
   };
-  const STATES = { running: "running", finished: "finished", incomplete: "incomplete", empty: "empty" };
   const KEYS = [
     ["1 to 8", "Open a view, in the order of the links"], ["/", "Find in the table of trials"], ["s", "Move to the list of schedules"],
     ["t", "Light, dark, or the theme of the system"], ["z", "Curves: whole run or last fifth"], ["x", "Clear the selection"],
@@ -24,33 +23,33 @@ const frame = (() => {
 
   function bar(overview, state) {
     const sweeps = model.get("sweeps")?.sweeps || [];
-    return h("header", { class: "bar" },
-      h("a", { class: "brand", href: address({ view: "sweeps" }), onclick: go({ view: "sweeps" }) }, h("svg", { viewBox: "0 0 16 16", "aria-hidden": true },
-        h("path", { class: "a", d: "M1.5 13C4.5 2 6 2 7.5 4S11 12.5 14.5 12.5" }), h("path", { class: "b", d: "M1.5 13 4.5 4.5h5.5l4 8.5" })), "sweep"),
+    return h("header.bar",
+      h("a.brand", { href: address({ view: "sweeps" }), onclick: go({ view: "sweeps" }) }, h("svg", { viewBox: "0 0 16 16", "aria-hidden": true },
+        h("path.a", { d: "M1.5 13C4.5 2 6 2 7.5 4S11 12.5 14.5 12.5" }), h("path.b", { d: "M1.5 13 4.5 4.5h5.5l4 8.5" })), "sweep"),
       sweeps.length > 1 ? h("select", { "aria-label": "Sweep", value: state.sweep ?? "", onchange: (event) => model.open(event.target.value) },
         sweeps.map((item) => h("option", { key: item.sweep, value: item.sweep }, item.sweep)))
-        : state.sweep !== null && h("span", { class: "current text", dir: "auto" }, state.sweep),
-      overview && h("span", { class: `chip ${overview.state}` }, STATES[overview.state] || overview.state),
+        : state.sweep !== null && h("span.current.text", { dir: "auto" }, state.sweep),
+      overview && h("span", { class: `chip ${overview.state}` }, overview.state),
       connection(),
-      h("span", { class: "spacer" }),
+      h("span.spacer"),
       overview && saveMenu(state),
-      h("button", { type: "button", class: "quiet", onclick: theme, "aria-label": `Theme: ${themeName()}. Change it` }, themeName()),
-      h("button", { type: "button", class: "quiet", onclick: help, "aria-label": "Help and keys" }, "?"));
+      h("button.quiet", { onclick: theme, "aria-label": `Theme: ${themeName()}. Change it` }, themeName()),
+      h("button.quiet", { onclick: help, "aria-label": "Help and keys" }, "?"));
   }
 
   function connection() {
     const { word } = model.live;
-    if (word === "snapshot") return h("span", { class: "live", "data-tip": "This file contains the results of its date. It does not change." }, "report");
-    if (word === "reconnecting") return h("span", { class: "live lost", role: "status" }, "reconnecting…");
-    return h("span", { class: "live", role: "status" }, word === "live" ? "live" : "");
+    if (word === "snapshot") return h("span.live", { "data-tip": "This file contains the results of its date. It does not change." }, "report");
+    if (word === "reconnecting") return h("span.live.lost", { role: "status" }, "reconnecting…");
+    return h("span.live", { role: "status" }, word === "live" ? "live" : "");
   }
 
   function saveMenu(state) {
     const file = (path) => source.address(path, { sweep: state.sweep });
-    return h("details", { class: "menu save", key: "save" }, h("summary", null, "Save as"),
-      h("div", { class: "panel right" },
+    return h("details.menu.save", { key: "save" }, h("summary", "Save as"),
+      h("div.panel.right",
         !model.isOffline && h("a", { href: file("report.html"), download: `${state.sweep}.html` }, "Report: one file that needs no network"),
-        h("button", { type: "button", onclick: saveSelected }, "CSV of the selected or filtered trials"),
+        h("button", { onclick: saveSelected }, "CSV of the selected or filtered trials"),
         !model.isOffline && h("a", { href: file("results.csv"), download: `${state.sweep}.csv` }, "CSV of all trials")));
   }
 
@@ -74,10 +73,10 @@ const frame = (() => {
       p.left_ms !== null && p.left_ms !== undefined && `${format.duration(p.left_ms)} left in all`,
       p.steps_per_second && `${format.count(p.steps_per_second)} steps/s`,
     ].filter(Boolean);
-    return h("div", { class: "progress" },
-      h("div", { class: "track", role: "progressbar", "aria-label": "Trained steps", "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": Math.floor(100 * share) },
+    return h("div.progress",
+      h("div.track", { role: "progressbar", "aria-label": "Trained steps", "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": Math.floor(100 * share) },
         h("div", { class: `fill ${state}`, style: { width: `${100 * share}%` } })),
-      h("ul", null, h("li", { key: "share" }, h("strong", null, `${Math.floor(100 * share)} %`), " of the planned steps"), parts.map((text) => h("li", null, text))));
+      h("ul", h("li", { key: "share" }, h("strong", `${Math.floor(100 * share)} %`), " of the planned steps"), parts.map((text) => h("li", text))));
   }
 
   /** Views that say something about this sweep. */
@@ -96,7 +95,7 @@ const frame = (() => {
   };
 
   function tabs(overview, state) {
-    return h("nav", { class: "tabs", "aria-label": "Views" }, h("ul", null, views(overview).map((view) => h("li", { key: view },
+    return h("nav.tabs", { "aria-label": "Views" }, h("ul", views(overview).map((view) => h("li", { key: view },
       h("a", { href: address({ view }), "aria-current": state.view === view ? "page" : null, onclick: go({ view }) }, TITLES[view])))));
   }
 
@@ -107,21 +106,21 @@ const frame = (() => {
     const number = format.column(overview.ranking.map((line) => line.mean));
     const find = findText.toLowerCase();
     const list = overview.ranking.filter((line) => line.schedule.toLowerCase().includes(find));
-    return h("aside", { class: "schedules", "aria-label": "Schedules" },
+    return h("aside.schedules", { "aria-label": "Schedules" },
       h("details", { open: innerWidth >= 900, key: "list" },
-        h("summary", null, h("h2", null, "Schedules"), h("small", null, state.schedules.length ? `${state.schedules.length} selected` : `${names.length} of ${overview.ranking.length} coloured`)),
-        h("div", { class: "tools" },
-          h("label", null, "Colour the best ", h("input", {
+        h("summary", h("h2", "Schedules"), h("small", state.schedules.length ? `${state.schedules.length} selected` : `${names.length} of ${overview.ranking.length} coloured`)),
+        h("div.tools",
+          h("label", "Colour the best ", h("input", {
             type: "number", min: 0, max: 100, value: state.top, onchange: (event) => model.set({ top: Math.max(0, Math.min(100, Math.round(Number(event.target.value)) || 0)) }),
           })),
-          state.schedules.length > 0 && h("button", { type: "button", class: "quiet", onclick: () => model.set({ schedules: [] }) }, "Clear")),
+          state.schedules.length > 0 && h("button.quiet", { onclick: () => model.set({ schedules: [] }) }, "Clear")),
         overview.ranking.length > 12 && h("input", { type: "search", placeholder: "Find a schedule", "aria-label": "Find a schedule", value: findText, oninput: (event) => { findText = event.target.value; model.redraw(); } }),
         h("ul", { id: "schedule-list", onkeydown: moveInList },
-          list.map((line) => h("li", { key: line.schedule }, h("button", {
-            type: "button", class: "pick", "aria-pressed": state.schedules.includes(line.schedule), onclick: () => model.toggle("schedules", line.schedule),
+          list.map((line) => h("li", { key: line.schedule }, h("button.pick", {
+            "aria-pressed": state.schedules.includes(line.schedule), onclick: () => model.toggle("schedules", line.schedule),
             "data-tip": line.schedule.length > 22 ? line.schedule : null,
-          }, look.swatch(line.schedule), h("span", { class: "text", dir: "auto" }, line.schedule), h("span", { class: "number" }, number(line.mean)))))),
-        h("p", { class: "note" }, overview.verdict.complete ? "In the order of the ranking." : "By the mean so far; no ranking yet.")));
+          }, look.swatch(line.schedule), h("span.text", { dir: "auto" }, line.schedule), h("span.number", number(line.mean)))))),
+        h("p.note", overview.verdict.complete ? "In the order of the ranking." : "By the mean so far; no ranking yet.")));
   }
 
   function moveInList(event) {
@@ -138,20 +137,20 @@ const frame = (() => {
   /** What is shown while data are missing: loading, or the error. */
   function waiting(name) {
     const failure = model.error(name);
-    if (failure) return h("p", { class: "empty", role: "alert" }, failure.message);
-    if (model.isOffline) return h("p", { class: "empty" }, "This report does not contain these data. Open the sweep with sweep dashboard.");
-    return h("p", { class: "empty loading" }, "Loading…");
+    if (failure) return h("p.empty", { role: "alert" }, failure.message);
+    if (model.isOffline) return h("p.empty", "This report does not contain these data. Open the sweep with sweep dashboard.");
+    return h("p.empty.loading", "Loading…");
   }
 
   /** A button that switches a detail on and off. */
-  const flag = (name, text, tip) => h("button", {
-    type: "button", class: "quiet", "aria-pressed": model.state.show.includes(name), "data-tip": tip, onclick: () => model.toggle("show", name),
+  const flag = (name, text, tip) => h("button.quiet", {
+    "aria-pressed": model.has(name), "data-tip": tip, onclick: () => model.toggle("show", name),
   }, text);
 
   /** The choice of the run length, for sweeps with several. */
   function budgetChoice(overview, state) {
     if (overview.budgets.length < 2 || model.isOffline) return null;
-    return h("div", { class: "choice" }, h("label", null, h("span", { class: "label" }, "Run length"), h("select", {
+    return h("div.choice", h("label", h("span.label", "Run length"), h("select", {
       value: state.budget || String(overview.budget), onchange: (event) => model.set({ budget: event.target.value }),
     }, overview.budgets.map((steps) => h("option", { value: steps, key: steps }, `${format.count(steps)} steps`)))));
   }
@@ -218,10 +217,10 @@ const frame = (() => {
 
   function helpDialog() {
     return h("dialog", { id: "help", "aria-labelledby": "help-title" },
-      h("div", { class: "heading" }, h("h2", { id: "help-title" }, "Keys and help"), h("button", { type: "button", class: "quiet", onclick: () => document.getElementById("help").close() }, "Close")),
-      h("table", null, h("tbody", null, KEYS.map(([key, text]) => h("tr", null, h("th", { scope: "row" }, h("kbd", null, key)), h("td", null, text))))),
-      h("label", { class: "line" }, h("input", { type: "checkbox", checked: areKeysOn(), onchange: (event) => store("keys", event.target.checked ? "on" : "off") }), " Keys of one letter are on"),
-      h("p", { class: "note" }, "The address of the page contains the sweep, the view, the selection and the filter: a copied address shows the same. This page never changes the store."));
+      h("div.heading", h("h2", { id: "help-title" }, "Keys and help"), h("button.quiet", { onclick: () => document.getElementById("help").close() }, "Close")),
+      h("table", h("tbody", KEYS.map(([key, text]) => h("tr", h("th", { scope: "row" }, h("kbd", key)), h("td", text))))),
+      h("label.line", h("input", { type: "checkbox", checked: areKeysOn(), onchange: (event) => store("keys", event.target.checked ? "on" : "off") }), " Keys of one letter are on"),
+      h("p.note", "The address of the page contains the sweep, the view, the selection and the filter: a copied address shows the same. This page never changes the store."));
   }
 
   function onKey(event) {
@@ -275,7 +274,7 @@ const frame = (() => {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => model.redraw());
   }
 
-  const messageLine = () => h("div", { class: "message", role: "status", key: "message" }, message);
+  const messageLine = () => h("div.message", { role: "status", key: "message" }, message);
 
   return { TITLES, bar, progress, tabs, schedules, waiting, flag, budgetChoice, say, copy, save, helpDialog, messageLine, listen, address, go };
 })();

@@ -39,9 +39,17 @@ const look = (() => {
 
   const dash = (schedule) => slot(schedule) < 0 ? [] : DASHES[(slot(schedule) + Math.floor(slot(schedule) / COLOURS)) % DASHES.length];
 
-  /** The value of a variable of page.css, for the canvas. */
-  const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  /** The value of a colour of page.css as "rgb(...)", for the canvas. */
+  function css(name) {
+    const probe = document.documentElement;
+    probe.style.setProperty("outline-color", `var(${name})`);
+    return getComputedStyle(probe).outlineColor;
+  }
+
   const colour = (schedule) => css(slot(schedule) < 0 ? "--faint-line" : `--k${slot(schedule) % COLOURS}`);
+
+  /** Names and line styles of the coloured schedules, shown where the list is not beside the chart. */
+  const legend = () => h("ul.legend", Array.from(slots.keys(), (name) => h("li", { key: name }, swatch(name), h("span.text", { dir: "auto" }, name))));
 
   /** A short line in the style of a schedule. */
   function swatch(schedule) {
@@ -49,5 +57,5 @@ const look = (() => {
       h("path", { d: "M1 5H23", "stroke-dasharray": dash(schedule).join(" ") || null }));
   }
 
-  return { coloured, slot, colourClass, colour, dash, css, swatch };
+  return { coloured, slot, colourClass, colour, dash, css, swatch, legend };
 })();

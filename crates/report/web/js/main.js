@@ -42,7 +42,7 @@
     width = mainWidth(hasList);
     document.title = overview ? `${overview.sweep}: ${frame.TITLES[state.view].toLowerCase()} – sweep` : "sweep";
     dom.patch(root, [
-      h("a", { class: "skip", href: "#main", onclick: (event) => { event.preventDefault(); document.getElementById("main").focus(); } }, "Skip to the content"),
+      h("a.skip", { href: "#main", onclick: (event) => { event.preventDefault(); document.getElementById("main").focus(); } }, "Skip to the content"),
       frame.bar(overview, state),
       frame.tabs(overview, state),
       overview && h("div", { key: "progress" }, frame.progress(overview)),
@@ -64,12 +64,12 @@
 
   function noSweep(sweeps) {
     if (!sweeps) return frame.waiting("sweeps");
-    return h("div", { class: "empty" }, h("h1", null, "This store has no sweep yet"),
-      h("p", null, "Start one; it appears here by itself:"), copyable("sweep run FILE.yaml", "command"));
+    return h("div.empty", h("h1", "This store has no sweep yet"),
+      h("p", "Start one; it appears here by itself:"), copyable("sweep run FILE.yaml", "command"));
   }
 
-  const notFound = (state) => h("div", { class: "empty", role: "alert" }, h("h1", null, `The sweep ${state.sweep} cannot be shown`),
-    h("p", null, model.error("overview").message), h("p", null, h("a", { href: frame.address({ view: "sweeps", sweep: null }) }, "Show all sweeps")));
+  const notFound = (state) => h("div.empty", { role: "alert" }, h("h1", `The sweep ${state.sweep} cannot be shown`),
+    h("p", model.error("overview").message), h("p", h("a", { href: frame.address({ view: "sweeps", sweep: null }) }, "Show all sweeps")));
 
   /** The text for screen readers; it changes with the verdict only. */
   function announce(overview) {

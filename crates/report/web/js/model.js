@@ -42,6 +42,9 @@ const model = (() => {
     set({ [list]: items.includes(item) ? items.filter((x) => x !== item) : [...items, item] }, replace);
   }
 
+  /** Whether a detail is switched on. */
+  const has = (name) => state.show.includes(name);
+
   function setFilter(changes, replace = false) {
     set({ filter: { ...state.filter, ...changes } }, replace);
   }
@@ -202,6 +205,6 @@ const model = (() => {
     get state() { return state; },
     get live() { return live; },
     isOffline: Boolean(source.snapshot),
-    set, toggle, setFilter, open, get, error, isLoading, detail, start, redraw: () => draw(),
+    set, toggle, has, setFilter, open, get, error, isLoading, detail, start, redraw: () => draw(),
   };
 })();

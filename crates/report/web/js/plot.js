@@ -79,7 +79,7 @@ const plot = (() => {
       if (!line.low) continue;
       const at = series.length;
       for (let i = 0; i < 2; i++) series.push({ width: 0, spanGaps: true, points: { show: false } });
-      bands.push({ series: [at, at + 1], fill: line.colour + "26" });
+      bands.push({ series: [at, at + 1], fill: line.colour.replace(")", " / 9%)").replaceAll(",", " ") });
     }
     const distr = DISTRIBUTION[spec.scale];
     return {

@@ -4,8 +4,8 @@
 const svg = (() => {
   /** A chart with a name for screen readers. Its points are reached with the arrow keys. */
   function chart(label, width, height, ...children) {
-    return h("svg", {
-      class: "chart", width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": label, onkeydown: move,
+    return h("svg.chart", {
+            width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": label, onkeydown: move,
     }, ...children);
   }
 
@@ -37,36 +37,41 @@ const svg = (() => {
   /** Grid lines and numbers of a horizontal axis at the bottom. */
   function xAxis(ticks, at, box, text, title) {
     return h("g", { "aria-hidden": true, class: "axis" },
-      ticks.map((x) => h("line", { class: "grid", x1: at(x), x2: at(x), y1: box.top, y2: box.bottom })),
+      ticks.map((x) => h("line.grid", { x1: at(x), x2: at(x), y1: box.top, y2: box.bottom })),
       ticks.map((x) => h("text", { x: at(x), y: box.bottom + 16, "text-anchor": "middle" }, text(x))),
-      title && h("text", { class: "title", x: (box.left + box.right) / 2, y: box.bottom + 34, "text-anchor": "middle" }, title));
+      title && h("text.title", { x: (box.left + box.right) / 2, y: box.bottom + 34, "text-anchor": "middle" }, title));
   }
 
   /** Grid lines and numbers of a vertical axis at the left; its title is above it. */
   function yAxis(ticks, at, box, text, title) {
     return h("g", { "aria-hidden": true, class: "axis" },
-      ticks.map((y) => h("line", { class: "grid", x1: box.left, x2: box.right, y1: at(y), y2: at(y) })),
+      ticks.map((y) => h("line.grid", { x1: box.left, x2: box.right, y1: at(y), y2: at(y) })),
       ticks.map((y) => h("text", { x: box.left - 8, y: at(y) + 4, "text-anchor": "end" }, text(y))),
-      title && h("text", { class: "title", x: 2, y: box.top - 12 }, title));
+      title && h("text.title", { x: 2, y: box.top - 12 }, title));
+  }
+
+  /**
+   * A table in a box that scrolls. A heading is a text, a text that starts with "#" for a column of numbers, or a finished cell.
+   */
+  function table(label, type, head, rows, caption) {
+    const cell = (text) => typeof text !== "string" ? text : text[0] === "#" ? h("th.number", { scope: "col" }, text.slice(1)) : h("th", { scope: "col" }, text);
+    return h("div.scroll", { tabindex: 0, role: "region", "aria-label": label },
+      h("table", { class: type || null }, caption, h("thead", h("tr", head.map(cell))), rows[0]?.tag === "tbody" ? rows : h("tbody", rows)));
   }
 
   /** A table in `details`: the same values as text. */
   function behind(caption, head, rows) {
-    return h("details", { class: "behind" },
-      h("summary", null, "Show as a table"),
-      h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
-        h("table", null, h("caption", null, caption),
-          h("thead", null, h("tr", null, head.map((name) => h("th", { scope: "col" }, name)))),
-          h("tbody", null, rows.map((cells) => h("tr", null,
-            cells.map((cell, i) => i ? h("td", null, cell) : h("th", { scope: "row" }, cell))))))));
+    return h("details.behind",
+      h("summary", "Show as a table"),
+      table(caption, "", head, rows.map((cells) => h("tr", cells.map((cell, i) => i ? h("td", cell) : h("th", { scope: "row" }, cell)))), h("caption", caption)));
   }
 
   /** The first characters of a name that fit into `pixels`, with the whole name as a title. */
   function label(props, name, pixels) {
     const most = Math.max(4, Math.floor(pixels / 6.6));
     const letters = Array.from(name);
-    return h("text", props, h("title", null, name), letters.length > most ? letters.slice(0, most - 1).join("") + "…" : name);
+    return h("text", props, h("title", name), letters.length > most ? letters.slice(0, most - 1).join("") + "…" : name);
   }
 
-  return { chart, point, xAxis, yAxis, behind, label };
+  return { chart, point, xAxis, yAxis, table, behind, label };
 })();

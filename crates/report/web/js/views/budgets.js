@@ -2,21 +2,20 @@
 const budgetsView = (() => {
   function render(overview) {
     const map = overview.budget_map;
-    if (map.length === 0) return [h("h1", null, "Run lengths"), h("p", { class: "empty" }, "The sweep has one run length.")];
+    if (map.length === 0) return [h("h1", "Run lengths"), h("p.empty", "The sweep has one run length.")];
     const order = overview.ranking.map((line) => line.schedule);
     const rows = map.slice().sort((a, b) => order.indexOf(a.schedule) - order.indexOf(b.schedule));
     const columns = overview.budgets.map((steps) => columnOf(rows, steps, overview.metric.lower_is_better));
     return [
-      h("h1", null, "Run lengths"),
-      overview.over_budgets && overview.verdict.complete && h("p", { class: "card" }, overview.over_budgets),
-      h("p", { class: "note" }, `Mean ${overview.metric.title} of each schedule at its best lr for that run length. Darker: closer to the lowest mean of the column. `,
+      h("h1", "Run lengths"),
+      overview.over_budgets && overview.verdict.complete && h("p.card", overview.over_budgets),
+      h("p.note", `Mean ${overview.metric.title} of each schedule at its best lr for that run length. Darker: closer to the lowest mean of the column. `,
         "Press a run length to see all views for it.", overview.verdict.complete ? "" : " Still changing: no verdict yet."),
-      h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Means by schedule and run length" }, h("table", { class: "heat" },
-        h("thead", null, h("tr", null, h("th", { scope: "col" }, "schedule"), overview.budgets.map((steps) => h("th", { scope: "col", class: "number" },
-          h("button", { type: "button", disabled: model.isOffline, "aria-pressed": steps === overview.budget, onclick: () => model.set({ budget: String(steps) }) }, `${format.count(steps)} steps`))))),
-        h("tbody", null, rows.map((own) => h("tr", { key: own.schedule, class: model.state.schedules.includes(own.schedule) ? "on" : null },
+      svg.table("Means by schedule and run length", "heat", ["schedule", ...overview.budgets.map((steps) => h("th.number", { scope: "col" },
+        h("button", { disabled: model.isOffline, "aria-pressed": steps === overview.budget, onclick: () => model.set({ budget: String(steps) }) }, `${format.count(steps)} steps`)))],
+        rows.map((own) => h("tr", { key: own.schedule, class: model.state.schedules.includes(own.schedule) ? "on" : null },
           h("th", { scope: "row" }, look.swatch(own.schedule), " ", plot.short(own.schedule, 40)),
-          columns.map((column) => cell(column, own))))))),
+          columns.map((column) => cell(column, own))))),
     ];
   }
 
@@ -31,9 +30,9 @@ const budgetsView = (() => {
 
   function cell(column, own) {
     const point = column.points.get(own.schedule);
-    if (!point || point.mean === null) return h("td", { class: "number" }, point ? "no result" : format.NONE);
+    if (!point || point.mean === null) return h("td.number", point ? "no result" : format.NONE);
     const share = Math.round(column.near(point.mean) * 42);
-    return h("td", { class: "number", style: { background: `color-mix(in srgb, var(--accent) ${share}%, transparent)` } }, column.text(point.mean), h("small", null, `lr ${format.number(point.lr)}`));
+    return h("td.number", { style: { background: `color-mix(in srgb, var(--accent) ${share}%, transparent)` } }, column.text(point.mean), h("small", `lr ${format.number(point.lr)}`));
   }
 
   return { render };

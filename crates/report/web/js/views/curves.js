@@ -20,26 +20,26 @@ const curvesView = (() => {
   function render(overview, state, width) {
     const curves = model.get(state.curve);
     return [
-      h("div", { class: "heading" }, h("h1", null, "Loss and learning rate over the run")),
+      h("div.heading", h("h1", "Loss and learning rate over the run")),
       toolbar(state, overview),
-      !curves ? frame.waiting(state.curve) : !curves.schedules.length ? h("p", { class: "empty" },
+      !curves ? frame.waiting(state.curve) : !curves.schedules.length ? h("p.empty",
         state.curve === "valid" ? "No run has been evaluated yet. The training loss may be there already." : "No run has trained a step yet.")
-        : state.show.includes("multiples") ? multiples(curves, overview, state, width) : charts(curves, overview, state, width),
+        : model.has("multiples") ? multiples(curves, overview, state, width) : charts(curves, overview, state, width),
     ];
   }
 
   function toolbar(state, overview) {
     const one = (key, value, text) => h("button", {
-      type: "button", "aria-pressed": state[key] === value, onclick: () => model.set({ [key]: value }),
+      "aria-pressed": state[key] === value, onclick: () => model.set({ [key]: value }),
     }, text);
-    const group = (label, ...buttons) => h("div", { class: "choice", role: "group", "aria-label": label }, h("span", { class: "label" }, label), ...buttons);
-    return h("div", { class: "toolbar" },
+    const group = (label, ...buttons) => h("div.choice", { role: "group", "aria-label": label }, h("span.label", label), ...buttons);
+    return h("div.toolbar",
       group("Loss", one("curve", "valid", "Validation"), one("curve", "train", "Training")),
       group("Scale", one("scale", "auto", "Auto"), one("scale", "log", "Log"), one("scale", "linear", "Linear"), one("scale", "symlog", "Symlog")),
       group("Steps", one("zoom", "", "Whole run"), one("zoom", "fifth", "Last fifth"),
-        state.zoom && state.zoom !== "fifth" && h("button", { type: "button", "aria-pressed": true, onclick: () => model.set({ zoom: "" }) }, "Zoomed: reset")),
+        state.zoom && state.zoom !== "fifth" && h("button", { "aria-pressed": true, onclick: () => model.set({ zoom: "" }) }, "Zoomed: reset")),
       frame.budgetChoice(overview, state),
-      h("div", { class: "choice" },
+      h("div.choice",
         frame.flag("nobands", "Hide bands", "The band is one standard deviation over the seeds on each side of the mean."),
         frame.flag("runs", "Single runs", "Also draws every judged run of the selected schedules."),
         frame.flag("full", "Full range", "Also shows values far above the start, of diverging runs."),
@@ -51,7 +51,7 @@ const curvesView = (() => {
   /** Ids of the runs that are drawn one by one. */
   function runIds(overview, state) {
     const ids = new Set(state.trials);
-    if (state.show.includes("runs")) {
+    if (model.has("runs")) {
       const names = state.schedules.length ? state.schedules : overview.ranking.slice(0, 1).map((line) => line.schedule);
       for (const line of overview.ranking) {
         if (names.includes(line.schedule)) for (const seed of line.seeds) if (seed.trial_id && seed.state !== "missing") ids.add(seed.trial_id);
@@ -81,7 +81,7 @@ const curvesView = (() => {
     const lines = sorted.map((curve) => {
       const wide = rank(curve) >= 0;
       const on = (y) => scale.onto(x, curve.x, y, between);
-      const line = { name: curve.schedule, curve, y: on(curve.mean), colour: look.colour(curve.schedule), dash: look.dash(curve.schedule), width: wide ? 2 : 1 };
+      const line = { name: curve.schedule, curve, y: on(curve.mean), colour: look.colour(curve.schedule), dash: look.dash(curve.schedule), width: wide ? 2 : sorted.length > 40 ? 0.5 : 1 };
       return wide && bands && curve.runs[0] > 1 ? { ...line, low: on(curve.low), high: on(curve.high) } : line;
     });
     for (const run of runs) {
@@ -132,7 +132,7 @@ const curvesView = (() => {
     const runs = runLines(overview, state);
     const theme = look.css("--ink");
     const key = names.map((name) => `${name}`).join("\n");
-    const data = lossLines(curves, key, runs.map((run) => run.name + run.x.length).join() + theme, runs.length ? runs : NO_RUNS, !state.show.includes("nobands"));
+    const data = lossLines(curves, key, runs.map((run) => run.name + run.x.length).join() + theme, runs.length ? runs : NO_RUNS, !model.has("nobands"));
     const kind = kindOf(state.scale, data.lines);
     const last = curves.last_step || data.x[data.x.length - 1] || 1;
     const xRange = link.zoom(state.zoom, last) || [0, last];
@@ -140,19 +140,19 @@ const curvesView = (() => {
     const side = width >= 900 ? 248 : 0;
     const spec = {
       width: Math.max(240, width - side), height: narrow ? 280 : 400, ...data, xRange, scale: kind, group: GROUP, xTitle: "", labels: !narrow && names.length <= 14,
-      yRange: rangeOf(data, kind, state.show.includes("full")), yTitle: "", linearPart: linearPart(data.lines),
+      yRange: rangeOf(data, kind, model.has("full")), yTitle: "", linearPart: linearPart(data.lines),
       onCursor: (index) => showCursor(curves, index === null ? null : data.x[index]), onZoom: zoomTo,
     };
     const strip = stripSpec(lrLines(curves, key + theme), spec, xRange);
     return [
-      h("div", { class: "curves" },
-        h("div", { class: "plots" },
-          h("p", { class: "axis-title" }, `${lossTitle(curves, overview)}${kind === "linear" ? "" : `, ${kind} scale`}`),
+      h("div.curves",
+        h("div.plots",
+          h("p.axis-title", `${lossTitle(curves, overview)}${kind === "linear" ? "" : `, ${kind} scale`}`),
           h("div", slider(curves, data.x, xRange, last),
             plotNode("loss", spec),
-            h("p", { class: "axis-title" }, "learning rate"),
+            h("p.axis-title", "learning rate"),
             plotNode("lr", strip)),
-          h("p", { class: "note" }, notes(curves, overview, state, data, xRange))),
+          h("p.note", notes(curves, overview, state, data, xRange))),
         readout(curves, names, overview)),
       behind(curves, overview),
     ];
@@ -160,7 +160,7 @@ const curvesView = (() => {
 
   const NO_RUNS = [];
 
-  const plotNode = (key, spec) => h("div", { class: "plot", key, opaque: true, update: (element) => plot.show(element, spec) });
+  const plotNode = (key, spec) => h("div.plot", { key, opaque: true, update: (element) => plot.show(element, spec) });
 
   function stripSpec(data, spec, xRange) {
     const top = Math.max(...data.lines.flatMap((line) => line.width > 1 || data.lines.length < 3 ? scale.finite(line.y) : []), 0) || 1;
@@ -197,8 +197,8 @@ const curvesView = (() => {
     }
     const inside = (line) => line.y.filter((_, i) => data.x[i] >= xRange[0] && data.x[i] <= xRange[1]);
     const cut = scale.robustRange(data.lines.map(inside))?.cut;
-    if (cut && !state.show.includes("full")) out.push(`${format.plural(cut, "curve leaves", "curves leave")} the chart at the top; Full range shows all.`);
-    if (model.isOffline && state.show.includes("runs")) out.push("Single runs are not part of a report: open the sweep with sweep dashboard.");
+    if (cut && !model.has("full")) out.push(`${format.plural(cut, "curve leaves", "curves leave")} the chart at the top; Full range shows all.`);
+    if (model.isOffline && model.has("runs")) out.push("Single runs are not part of a report: open the sweep with sweep dashboard.");
     if (runIds(overview, state).length >= MOST_RUNS) out.push(`At most ${MOST_RUNS} single runs are drawn.`);
     out.push("Drag to zoom, double-click to reset; arrow keys move the cursor.");
     return out.join(" ");
@@ -271,13 +271,13 @@ const curvesView = (() => {
     const by = new Map(curves.schedules.map((curve) => [curve.schedule, curve]));
     const shown = names.filter((name) => by.has(name));
     const number = format.column(shown.map((name) => lastOf(by.get(name).mean)));
-    return h("div", { class: "readout", update: (element) => { Object.assign(element, { curves: by, number }); showCursor(curves, cursor); } },
-      h("p", { class: "step", opaque: true, mount: (element) => element.append("At the last point") }),
-      h("ul", null, shown.map((name) => h("li", { key: name },
-        look.swatch(name), h("span", { class: "text", dir: "auto", "data-tip": name.length > 20 ? name : null }, name),
-        h("span", { class: "value", "data-value": name, opaque: true, mount: (element) => element.append(document.createElement("b"), document.createElement("small")) })))),
-      !shown.length && h("p", { class: "note" }, "No schedule is coloured. Select some in the list."),
-      overview.verdict.complete ? null : h("p", { class: "note" }, "Still changing: means of the runs that are there."));
+    return h("div.readout", { update: (element) => { Object.assign(element, { curves: by, number }); showCursor(curves, cursor); } },
+      h("p.step", { opaque: true, mount: (element) => element.append("At the last point") }),
+      h("ul", shown.map((name) => h("li", { key: name },
+        look.swatch(name), h("span.text", { dir: "auto", "data-tip": name.length > 20 ? name : null }, name),
+        h("span.value", { "data-value": name, opaque: true, mount: (element) => element.append(document.createElement("b"), document.createElement("small")) })))),
+      !shown.length && h("p.note", "No schedule is coloured. Select some in the list."),
+      overview.verdict.complete ? null : h("p.note", "Still changing: means of the runs that are there."));
   }
 
   function behind(curves, overview) {
@@ -300,7 +300,7 @@ const curvesView = (() => {
     const [from, to] = link.zoom(state.zoom, last) || [0, last];
     const inside = (curve) => curve.mean.filter((_, i) => curve.x[i] >= from && curve.x[i] <= to);
     const range = scale.robustRange(sorted.map(inside));
-    if (!range) return h("p", { class: "empty" }, "No curve has a value in this range.");
+    if (!range) return h("p.empty", "No curve has a value in this range.");
     const across = Math.max(1, Math.floor(width / 230));
     const box = { width: Math.floor(width / across) - 14, height: 120, left: 44, top: 8, bottom: 100 };
     const isLog = kindOf(state.scale, sorted.map((curve) => ({ y: curve.mean }))) === "log" && range.low > 0;
@@ -309,14 +309,14 @@ const curvesView = (() => {
     const x = scale.linear(from, to, box.left, box.width - 4);
     const path = (curve) => pathOf(curve, x, y, from, to, low, high);
     const first = path(sorted[0]);
-    return h("ul", { class: "multiples" }, sorted.map((curve) => h("li", { key: curve.schedule },
-      h("button", { type: "button", class: "pick", "aria-pressed": state.schedules.includes(curve.schedule), onclick: () => model.toggle("schedules", curve.schedule) },
-        look.swatch(curve.schedule), h("span", { class: "text", dir: "auto" }, curve.schedule)),
-      h("svg", { class: "chart", width: box.width, height: box.height, role: "img", "aria-label": `${curve.schedule}: ends at ${format.number(lastOf(curve.mean))}` },
+    return h("ul.multiples", sorted.map((curve) => h("li", { key: curve.schedule },
+      h("button.pick", { "aria-pressed": state.schedules.includes(curve.schedule), onclick: () => model.toggle("schedules", curve.schedule) },
+        look.swatch(curve.schedule), h("span.text", { dir: "auto" }, curve.schedule)),
+      h("svg.chart", { width: box.width, height: box.height, role: "img", "aria-label": `${curve.schedule}: ends at ${format.number(lastOf(curve.mean))}` },
         svg.yAxis(isLog ? scale.logTicks(low, high, 4) : scale.ticks(low, high, 3), y, { ...box, right: box.width - 4 }, (v) => format.number(v, 2)),
-        h("text", { class: "tick", x: box.left, y: box.height - 4 }, format.count(from)),
-        h("text", { class: "tick", x: box.width - 4, y: box.height - 4, "text-anchor": "end" }, `${format.count(to)} steps`),
-        h("path", { class: "curve k-none", d: first }),
+        h("text.tick", { x: box.left, y: box.height - 4 }, format.count(from)),
+        h("text.tick", { x: box.width - 4, y: box.height - 4, "text-anchor": "end" }, `${format.count(to)} steps`),
+        h("path.curve.k-none", { d: first }),
         h("path", { class: `curve ${look.slot(curve.schedule) < 0 ? "k-plain" : look.colourClass(curve.schedule)}`, d: path(curve) })))));
   }
 

@@ -9,21 +9,22 @@ const differencesView = (() => {
     const [leader, ...others] = overview.ranking;
     const lines = others.filter((line) => line.differences.length);
     const { complete } = overview.verdict;
-    if (!lines.length) return [h("h1", null, "Differences"), h("p", { class: "empty" }, "No two schedules have a result on the same seed yet.")];
+    const text = format.signedColumn(lines.map((line) => line.diff));
+    if (!lines.length) return [h("h1", "Differences"), h("p.empty", "No two schedules have a result on the same seed yet.")];
     return [
-      h("div", { class: "heading" }, h("h1", null, "Differences to ", h("span", { dir: "auto" }, leader.schedule)), frame.flag("fullrange", "Full range", "Also shows differences far away from 0.")),
+      h("div.heading", h("h1", "Differences to ", h("span", { dir: "auto" }, leader.schedule)), frame.flag("fullrange", "Full range", "Also shows differences far away from 0.")),
       complete
-        ? h("p", { class: "note" }, `Mean difference with its 95 % interval; small dots are seeds. Right of 0: ${overview.metric.lower_is_better ? "worse" : "better"} than ${leader.schedule}. Faint intervals: not significant.`)
-        : h("p", { class: "card open" }, h("strong", null, `${verdictView.waiting(overview)}. `), `Each dot is a seed and shows its difference to the lowest mean so far. Tests and intervals appear when all seeds are done.`),
-      forest(lines, overview, state, width),
-      h("section", null, h("h2", null, "Seed by seed"), seeds(lines.filter((line) => look.slot(line.schedule) >= 0).slice(0, 30), overview)),
+        ? h("p.note", `Mean difference with its 95 % interval; small dots are seeds. Right of 0: ${overview.metric.lower_is_better ? "worse" : "better"} than ${leader.schedule}. Faint intervals: not significant.`)
+        : h("p.card.open", h("strong", `${verdictView.waiting(overview)}. `), `Each dot is a seed and shows its difference to the lowest mean so far. Tests and intervals appear when all seeds are done.`),
+      forest(lines, overview, state, width, text),
+      h("section", h("h2", "Seed by seed"), seeds(lines.filter((line) => look.slot(line.schedule) >= 0).slice(0, 30), overview, text)),
       svg.behind("Differences to the first schedule", ["schedule", "mean difference", "seeds", ...complete ? ["95 % interval", "p, raw", "p, corrected", "seeds won", "verdict"] : []],
-        lines.map((line) => [line.schedule, format.signed(line.diff), String(line.differences.length), ...complete
-          ? [interval(line), format.pValue(line.p_raw), format.pValue(line.p), line.wins ? `${line.wins[0]} of ${line.wins[1]}` : "", line.verdict || ""] : []])),
+        lines.map((line) => [line.schedule, text(line.diff), String(line.differences.length), ...complete
+          ? [interval(line, text), format.pValue(line.p_raw), format.pValue(line.p), line.wins ? `${line.wins[0]} of ${line.wins[1]}` : "", line.verdict || ""] : []])),
     ];
   }
 
-  const interval = (line) => line.interval ? `${format.signed(line.interval[0])} to ${format.signed(line.interval[1])}` : format.NONE;
+  const interval = (line, text) => line.interval ? `${text(line.interval[0])} to ${text(line.interval[1])}` : format.NONE;
   const values = (line) => line.differences.map((item) => item.value).filter(format.isNumber);
 
   /** The range of x: everything, or what lies within a few times the usual difference. */
@@ -34,22 +35,22 @@ const differencesView = (() => {
     return scale.padded(Math.min(0, ...inside), Math.max(0, ...inside));
   }
 
-  function forest(lines, overview, state, width) {
+  function forest(lines, overview, state, width, text) {
     const { complete } = overview.verdict;
     const names = Math.min(170, width * 0.3), numbers = width > 640 ? 190 : 8;
     const box = { left: names + 12, right: width - numbers, top: 6, bottom: 6 + lines.length * ROW };
-    const [low, high] = rangeOf(lines, complete, state.show.includes("fullrange"));
+    const [low, high] = rangeOf(lines, complete, model.has("fullrange"));
     const x = scale.linear(low, high, box.left, box.right);
     return svg.chart("Differences to the first schedule. Arrow keys move between schedules.", width, box.bottom + 42,
       svg.xAxis(scale.ticks(low, high, width > 640 ? 7 : 4), x, box, (v) => format.signed(v, 2), `difference in ${overview.metric.title} to the first schedule`),
-      h("line", { class: "zero", x1: x(0), x2: x(0), y1: box.top, y2: box.bottom }),
-      lines.map((line, i) => row(line, { x, low, high, y: box.top + (i + 0.5) * ROW, names, numbers, width, complete }, i === 0)));
+      h("line.zero", { x1: x(0), x2: x(0), y1: box.top, y2: box.bottom }),
+      lines.map((line, i) => row(line, { x, low, high, y: box.top + (i + 0.5) * ROW, names, numbers, width, complete, number: text }, i === 0)));
   }
 
   function row(line, at, isFirst) {
     const { x, low, high, y, complete } = at;
     const clip = (v) => Math.max(low, Math.min(high, v));
-    const text = `${format.signed(line.diff)}${complete && line.interval ? ` (${interval(line)})` : ""}`;
+    const text = `${at.number(line.diff)}${complete && line.interval ? ` (${interval(line, at.number)})` : ""}`;
     const tip = [line.schedule, `mean difference ${text}`, complete && line.verdict && verdictView.WORDS[line.verdict], `${line.differences.length} seeds`].filter(Boolean).join("\n");
     const tied = complete && line.interval && line.interval[0] <= 0 && line.interval[1] >= 0;
     return h("g", {
@@ -58,26 +59,25 @@ const differencesView = (() => {
     },
     h("rect", { class: `hit${model.state.schedules.includes(line.schedule) ? " on" : ""}`, x: 0, y: y - ROW / 2, width: at.width, height: ROW }),
     svg.label({ x: at.names, y: y + 4, "text-anchor": "end" }, line.schedule, at.names),
-    values(line).map((v) => v >= low && v <= high && h("circle", { class: "seed", cx: x(v), cy: y, r: 2.5 })),
-    complete && line.interval && h("line", { class: "whisker", x1: x(clip(line.interval[0])), x2: x(clip(line.interval[1])), y1: y, y2: y }),
-    line.diff > high ? h("path", { class: "clipped", d: `M${x(high) - 8} ${y - 5}l9 5 -9 5z` })
-      : complete ? h("circle", { class: "dot", cx: x(clip(line.diff)), cy: y, r: 5 })
-        : h("line", { class: "whisker", x1: x(clip(line.diff)), x2: x(clip(line.diff)), y1: y - 7, y2: y + 7 }),
+    values(line).map((v) => v >= low && v <= high && h("circle.seed", { cx: x(v), cy: y, r: 2.5 })),
+    complete && line.interval && h("line.whisker", { x1: x(clip(line.interval[0])), x2: x(clip(line.interval[1])), y1: y, y2: y }),
+    line.diff > high ? h("path.clipped", { d: `M${x(high) - 8} ${y - 5}l9 5 -9 5z` })
+      : complete ? h("circle.dot", { cx: x(clip(line.diff)), cy: y, r: 5 })
+        : h("line.whisker", { x1: x(clip(line.diff)), x2: x(clip(line.diff)), y1: y - 7, y2: y + 7 }),
     at.numbers > 50 && h("text", { x: at.width, y: y + 4, "text-anchor": "end" }, text));
   }
 
   /** The differences as numbers, a column for each seed. */
-  function seeds(lines, overview) {
-    if (!lines.length) return h("p", { class: "note" }, "Select schedules in the list.");
+  function seeds(lines, overview, text) {
+    if (!lines.length) return h("p.note", "Select schedules in the list.");
     const names = Array.from(new Set(lines.flatMap((line) => line.differences.map((item) => item.seed))));
     const good = overview.metric.lower_is_better ? -1 : 1;
-    return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Differences seed by seed" }, h("table", null,
-      h("thead", null, h("tr", null, h("th", { scope: "col" }, "schedule"), names.map((seed) => h("th", { scope: "col", class: "number" }, `seed ${seed}`)))),
-      h("tbody", null, lines.map((line) => {
+    return svg.table("Differences seed by seed", "", ["schedule", ...names.map((seed) => `#seed ${seed}`)],
+      lines.map((line) => {
         const by = new Map(line.differences.map((item) => [item.seed, item.value]));
         return h("tr", { key: line.schedule }, h("th", { scope: "row" }, look.swatch(line.schedule), " ", plot.short(line.schedule, 30)),
-          names.map((seed) => h("td", { class: `number${by.get(seed) * good > 0 ? " won" : ""}` }, format.signed(by.get(seed)))));
-      }))));
+          names.map((seed) => h("td", { class: `number${by.get(seed) * good > 0 ? " won" : ""}` }, text(by.get(seed)))));
+      }));
   }
 
   return { render };

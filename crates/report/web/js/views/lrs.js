@@ -9,13 +9,14 @@ const lrsView = (() => {
     const range = scale.optimumRange(lines.map((own) => own.points.map((point) => point.mean)));
     const edges = lines.filter((own) => own.edge);
     return [
-      h("div", { class: "heading" }, h("h1", null, "Sensitivity to the learning rate"),
-        h("div", { class: "choice" }, frame.flag("fullrange", "Full range", "Also shows losses far above the best ones."), frame.flag("dots", "Seeds", "A small dot for each run."))),
+      h("div.heading", h("h1", "Sensitivity to the learning rate"),
+        h("div.choice", frame.flag("fullrange", "Full range", "Also shows losses far above the best ones."), frame.flag("dots", "Seeds", "A small dot for each run."))),
       frame.budgetChoice(overview, state),
-      h("p", { class: "note" }, "Means include all runs that have ended, those that choose the lr and those that judge. Large dots: the chosen lr. ",
-        overview.verdict.complete ? "" : "Still changing: no verdict yet."),
-      range && lrs.length ? chart(overview, lines, lrs, range, state, width) : h("p", { class: "empty" }, "No run has a result yet."),
-      edges.length > 0 && h("p", { class: "card edge" }, `At an edge of the grid: ${edges.slice(0, 8).map((own) => `${plot.short(own.schedule, 30)} (${own.edge} lr)`).join(", ")}${edges.length > 8 ? ` and ${edges.length - 8} more` : ""}. A better lr may be outside of it: add lrs there.`),
+      h("p.note", "Means include all runs that have ended, those that choose the lr and those that judge. Large dots: the chosen lr. ",
+        "Below the chart: ◆ diverged, ▶ running, ○ queued. ", overview.verdict.complete ? "" : "Still changing: no verdict yet."),
+      look.legend(),
+      range && lrs.length ? chart(overview, lines, lrs, range, state, width) : h("p.empty", "No run has a result yet."),
+      edges.length > 0 && h("p.card.edge", `At an edge of the grid: ${edges.slice(0, 8).map((own) => `${plot.short(own.schedule, 30)} (${own.edge} lr)`).join(", ")}${edges.length > 8 ? ` and ${edges.length - 8} more` : ""}. A better lr may be outside of it: add lrs there.`),
       svg.behind(`Mean ${overview.metric.title} by base lr`, ["schedule", ...lrs.map((lr) => `lr ${format.number(lr)}`), "chosen", "edge"],
         lines.map((own) => [own.schedule, ...lrs.map((lr) => cell(own.points.find((point) => point.lr === lr))), format.number(own.chosen), own.edge || ""])),
     ];
@@ -26,7 +27,7 @@ const lrsView = (() => {
   const cell = (point) => point ? [format.number(point.mean), flight(point)].filter(Boolean).join(", ") : "";
 
   function chart(overview, lines, lrs, range, state, width) {
-    const isFull = state.show.includes("fullrange");
+    const isFull = model.has("fullrange");
     const height = 440, box = { left: 62, right: width - 16, top: 34, bottom: height - 92 };
     const [low, high] = scale.padded(range.low, isFull ? range.full : range.high);
     const edge = lrs.length > 1 ? (lrs[lrs.length - 1] / lrs[0]) ** 0.04 : 2;
@@ -39,11 +40,11 @@ const lrsView = (() => {
     return svg.chart("Loss against base lr. Arrow keys move between points.", width, height,
       svg.yAxis(scale.ticks(low, high, 7), place.y, box, (y) => format.number(y, 3), `mean ${overview.metric.title} after the last step`),
       svg.xAxis(ticks, place.x, box, (x) => format.number(x, 3), "base learning rate (log scale)"),
-      h("g", { class: "counts", "aria-hidden": true }, lrs.map((lr) => counts(lines, lr, place.x(lr), box.bottom))),
+      h("g.counts", { "aria-hidden": true }, lrs.map((lr) => counts(lines, lr, place.x(lr), box.bottom))),
       lines.filter((own) => look.slot(own.schedule) < 0).map((own) => path(own, place)),
       drawn.reverse().map((own) => h("g", { class: look.colourClass(own.schedule), key: own.schedule }, path(own, place),
-        state.show.includes("dots") && own.points.map((point) => point.seeds.map(([seed, y]) => y !== null && y <= high &&
-          h("circle", { class: "seed", cx: place.x(point.lr), cy: place.y(y), r: 2.5, "data-tip": `${own.schedule}, lr ${format.number(point.lr)}\nseed ${seed}: ${format.number(y)}` }))),
+        model.has("dots") && own.points.map((point) => point.seeds.map(([seed, y]) => y !== null && y <= high &&
+          h("circle.seed", { cx: place.x(point.lr), cy: place.y(y), r: 2.5, "data-tip": `${own.schedule}, lr ${format.number(point.lr)}\nseed ${seed}: ${format.number(y)}` }))),
         own.points.map((point) => {
           const shape = mark(own, point, place, isFirst);
           if (shape) isFirst = false;
@@ -73,8 +74,8 @@ const lrsView = (() => {
     const props = svg.point(tip, isFirst, { key: point.lr, onclick: () => model.toggle("schedules", own.schedule) });
     if (point.mean === null) return null;
     if (point.mean > high) return h("path", { ...props, class: "clipped", d: `M${at - 5} ${top + 2}l5 -9 5 9z` });
-    return h("g", props, isChosen && own.edge && h("circle", { class: "ring", cx: at, cy: y(point.mean), r: 9 }),
-      h("circle", { class: "dot", cx: at, cy: y(point.mean), r: isChosen ? 6 : 3.5 }));
+    return h("g", props, isChosen && own.edge && h("circle.ring", { cx: at, cy: y(point.mean), r: 9 }),
+      h("circle.dot", { cx: at, cy: y(point.mean), r: isChosen ? 6 : 3.5 }));
   }
 
   return { render };

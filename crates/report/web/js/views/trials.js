@@ -49,13 +49,13 @@ const trialsView = (() => {
     if (!trials) return frame.waiting("trials");
     const rows = visible(trials, state);
     return [
-      h("div", { class: "heading" }, h("h1", null, "Trials"),
-        h("p", { class: "count", role: "status" }, `${format.count(rows.length)} of ${format.plural(filter.length(trials), "trial")}`,
+      h("div.heading", h("h1", "Trials"),
+        h("p.count", { role: "status" }, `${format.count(rows.length)} of ${format.plural(filter.length(trials), "trial")}`,
           state.trials.length > 0 && `, ${state.trials.length} selected`)),
       filters(trials, state),
       actions(trials, rows, state),
-      !filter.length(trials) ? h("p", { class: "empty" }, "The sweep has no trial yet.")
-        : !rows.length ? h("p", { class: "empty" }, "No trial fits the filter.") : table(trials, rows, state),
+      !filter.length(trials) ? h("p.empty", "The sweep has no trial yet.")
+        : !rows.length ? h("p.empty", "No trial fits the filter.") : table(trials, rows, state),
     ];
   }
 
@@ -69,41 +69,41 @@ const trialsView = (() => {
   }
 
   function filters(trials, state) {
-    return h("div", { class: "filters", role: "search" },
+    return h("div.filters", { role: "search" },
       h("input", {
         type: "search", id: "find", placeholder: "Find a schedule, id, host or error", "aria-label": "Find a schedule, trial id, host or error",
         value: state.filter.text || "", oninput: (event) => model.setFilter({ text: event.target.value }, true),
       }),
       choices(trials).filter((item) => item.list.length > 1 || chosen(state, item).length).map((item) => choice(item, state)),
-      filter.conditions(state.filter) > 0 && h("button", { type: "button", class: "quiet", onclick: () => model.set({ filter: { axis: {} } }) }, "Clear filter"));
+      filter.conditions(state.filter) > 0 && h("button.quiet", { onclick: () => model.set({ filter: { axis: {} } }) }, "Clear filter"));
   }
 
   /** A filter of one column: a list of boxes that opens below its button. */
   function choice(item, state) {
     const on = chosen(state, item);
     const toggle = (text) => setChosen(state, item, on.includes(text) ? on.filter((x) => x !== text) : [...on, text]);
-    return h("details", { class: "menu", key: item.axis !== undefined ? `axis:${item.axis}` : item.key },
-      h("summary", { class: on.length ? "on" : null }, h("span", { class: "text" }, on.length ? `${item.label}: ${on.length === 1 ? on[0] : on.length}` : item.label)),
-      h("div", { class: "panel", role: "group", "aria-label": item.label },
+    return h("details.menu", { key: item.axis !== undefined ? `axis:${item.axis}` : item.key },
+      h("summary", { class: on.length ? "on" : null }, h("span.text", on.length ? `${item.label}: ${on.length === 1 ? on[0] : on.length}` : item.label)),
+      h("div.panel", { role: "group", "aria-label": item.label },
         item.list.slice(0, 500).map(([text, count]) => h("label", { key: text },
           h("input", { type: "checkbox", checked: on.includes(text), onchange: () => toggle(text) }),
-          h("span", { class: "text", dir: "auto" }, item.key === "purpose" ? `${text}: ${PURPOSES[text] || ""}` : text), h("small", null, format.count(count)))),
-        on.length > 0 && h("button", { type: "button", class: "quiet", onclick: () => setChosen(state, item, []) }, "All")));
+          h("span.text", { dir: "auto" }, item.key === "purpose" ? `${text}: ${PURPOSES[text] || ""}` : text), h("small", format.count(count)))),
+        on.length > 0 && h("button.quiet", { onclick: () => setChosen(state, item, []) }, "All")));
   }
 
   function actions(trials, rows, state) {
     const postgres = /^postgres/.test(model.get("sweeps")?.store || "");
     const picked = state.trials;
     const one = picked[picked.length - 1];
-    const copy = (text, label) => h("button", { type: "button", class: "quiet", "data-tip": text, onclick: () => frame.copy(text, "command") }, label);
-    return h("div", { class: "toolbar" },
-      h("div", { class: "choice", role: "group", "aria-label": "Copy as a command" }, h("span", { class: "label" }, "Copy as a command"),
+    const copy = (text, label) => h("button.quiet", { "data-tip": text, onclick: () => frame.copy(text, "command") }, label);
+    return h("div.toolbar",
+      h("div.choice", { role: "group", "aria-label": "Copy as a command" }, h("span.label", "Copy as a command"),
         copy(command.query(state.sweep, state.filter, postgres), "query of the filter"),
         one && [copy(`sweep show ${one}`, "show"), copy(`sweep reproduce ${one}`, "reproduce"), copy(`sweep logs ${one}`, "logs")]),
-      h("button", { type: "button", class: "quiet", onclick: () => saveCsv(trials, state) }, picked.length ? "CSV of the selected trials" : "CSV of the filtered trials"),
+      h("button.quiet", { onclick: () => saveCsv(trials, state) }, picked.length ? "CSV of the selected trials" : "CSV of the filtered trials"),
       picked.length > 0 && [
-        h("button", { type: "button", class: "quiet", onclick: () => model.set({ view: "curves" }) }, "Show their curves"),
-        h("button", { type: "button", class: "quiet", onclick: () => model.set({ trials: [] }) }, "Clear selection")]);
+        h("button.quiet", { onclick: () => model.set({ view: "curves" }) }, "Show their curves"),
+        h("button.quiet", { onclick: () => model.set({ trials: [] }) }, "Clear selection")]);
   }
 
   /** Saves the selected trials, or those that the filter keeps. */
@@ -127,7 +127,7 @@ const trialsView = (() => {
     const sorted = state.sort.replace(/^-/, "") === column;
     const down = state.sort.startsWith("-");
     return h("th", { key: column, role: "columnheader", scope: "col", class: isNumber ? "number" : null, "aria-sort": sorted ? (down ? "descending" : "ascending") : null },
-      h("button", { type: "button", onclick: () => sortBy(state, column) }, text, h("span", { "aria-hidden": true }, sorted ? (down ? " ↓" : " ↑") : "")));
+      h("button", { onclick: () => sortBy(state, column) }, text, h("span", { "aria-hidden": true }, sorted ? (down ? " ↓" : " ↑") : "")));
   }
 
   function table(trials, rows, state) {
@@ -138,13 +138,13 @@ const trialsView = (() => {
     const first = Math.max(0, Math.floor(scrollTop / ROW) - 6);
     const last = Math.min(rows.length, first + Math.ceil(height / ROW) + 12);
     const ids = new Set(state.trials);
-    return h("div", {
-      class: "scroll trials", tabindex: 0, role: "region", "aria-label": "Trials, arrow keys move, Space selects", style: { height: `${height}px` },
+    return h("div.scroll.trials", {
+            tabindex: 0, role: "region", "aria-label": "Trials, arrow keys move, Space selects", style: { height: `${height}px` },
       onscroll: (event) => onScroll(event.currentTarget), onkeydown: (event) => onKey(event, trials, rows, state),
     },
     h("table", { "aria-rowcount": rows.length + 1 },
-      h("thead", null, h("tr", null, h("th", { scope: "col", class: "check" }, h("span", { class: "hidden" }, "Selected")), columns.map((column) => heading(column, state)))),
-      h("tbody", null,
+      h("thead", h("tr", h("th", { scope: "col", class: "check" }, h("span.hidden", "Selected")), columns.map((column) => heading(column, state)))),
+      h("tbody",
         h("tr", { key: "above", class: "space", "aria-hidden": true }, h("td", { colspan: columns.length + 1, style: { height: `${first * ROW}px` } })),
         rows.slice(first, last).map((row, i) => line(trials, row, first + i, columns, ids)),
         h("tr", { key: "below", class: "space", "aria-hidden": true }, h("td", { colspan: columns.length + 1, style: { height: `${(rows.length - last) * ROW}px` } })))));
@@ -157,7 +157,7 @@ const trialsView = (() => {
   function line(trials, row, index, columns, ids) {
     const id = trials.columns.trial_id[row];
     return h("tr", { key: row, "aria-rowindex": index + 2, class: `${ids.has(id) ? "on" : ""}${index === focusRow ? " at" : ""}`, onclick: (event) => onClick(event, id, index) },
-      h("td", { class: "check" }, h("input", { type: "checkbox", tabindex: -1, checked: ids.has(id), "aria-label": `Select trial ${id.slice(0, 8)}`, onchange: () => { focusRow = index; model.toggle("trials", id); } })),
+      h("td.check", h("input", { type: "checkbox", tabindex: -1, checked: ids.has(id), "aria-label": `Select trial ${id.slice(0, 8)}`, onchange: () => { focusRow = index; model.toggle("trials", id); } })),
       columns.map(([column, , text, isNumber]) => {
         const value = filter.value(trials, column, row);
         const shown = value === null || value === undefined ? "" : text(value);

@@ -12,17 +12,17 @@ const verdictView = (() => {
   function render(overview, state) {
     const { verdict } = overview;
     return [
-      h("header", { class: "about" },
-        h("h1", null, overview.sweep),
-        overview.question && h("p", { class: "question" }, overview.question),
-        h("dl", { class: "facts" }, overview.about.map(([name, text]) => h("div", { key: name }, h("dt", null, name), h("dd", null, text))))),
+      h("header.about",
+        h("h1", overview.sweep),
+        overview.question && h("p.question", overview.question),
+        h("dl.facts", overview.about.map(([name, text]) => h("div", { key: name }, h("dt", name), h("dd", text))))),
       card(overview),
       warnings(overview.warnings),
       overview.ranking.length > 0 && h("section", { "aria-labelledby": "ranking-title" },
-        h("div", { class: "heading" },
+        h("div.heading",
           h("h2", { id: "ranking-title" }, verdict.complete ? "Ranking" : "Results so far"),
           frame.flag("columns", "All columns")),
-        h("p", { class: "note" }, explain(overview)),
+        h("p.note", explain(overview)),
         table(overview, state)),
       verdict.complete && winnerView.render(overview),
       appendix(overview),
@@ -39,14 +39,14 @@ const verdictView = (() => {
   function card(overview) {
     const { verdict } = overview;
     if (verdict.complete) {
-      return h("section", { class: "card verdict", "aria-label": "Verdict" }, h("p", { class: "sentence" }, verdict.sentence));
+      return h("section.card.verdict", { "aria-label": "Verdict" }, h("p.sentence", verdict.sentence));
     }
-    return h("section", { class: "card verdict open", "aria-label": "Verdict" },
-      h("p", { class: "sentence" }, waiting(overview)),
+    return h("section.card.verdict.open", { "aria-label": "Verdict" },
+      h("p.sentence", waiting(overview)),
       verdict.phase === "deciding" && meter(verdict.seeds_done, verdict.seeds, "Seeds that are complete for every schedule"),
-      verdict.missing && h("p", null, h("strong", null, "Missing: "), verdict.missing, "."),
-      h("p", null, when(overview)),
-      h("p", { class: "note" },
+      verdict.missing && h("p", h("strong", "Missing: "), verdict.missing, "."),
+      h("p", when(overview)),
+      h("p.note",
         "Differences between means can still change sign. Tests, intervals and ranks appear when the last seed is done, because a test " +
         "that is read early finds differences that are not there."));
   }
@@ -62,16 +62,16 @@ const verdictView = (() => {
   }
 
   function meter(done, all, label) {
-    return h("div", { class: "segments", role: "img", "aria-label": `${label}: ${done} of ${all}` },
+    return h("div.segments", { role: "img", "aria-label": `${label}: ${done} of ${all}` },
       Array.from({ length: Math.min(all, 64) }, (_, i) => h("span", { class: i < done ? "full" : null })));
   }
 
   function warnings(list) {
     if (!list.length) return null;
-    return h("section", { class: "warnings", "aria-labelledby": "warnings-title" },
+    return h("section.warnings", { "aria-labelledby": "warnings-title" },
       h("h2", { id: "warnings-title" }, format.plural(list.length, "warning")),
-      h("ul", null, list.map((item) => h("li", { key: item.kind + item.text },
-        h("span", null, `${format.capital(item.text)}.`), item.advice && h("span", { class: "advice" }, ` ${format.capital(item.advice)}.`)))));
+      h("ul", list.map((item) => h("li", { key: item.kind + item.text },
+        h("span", `${format.capital(item.text)}.`), item.advice && h("span.advice", ` ${format.capital(item.advice)}.`)))));
   }
 
   function explain({ metric, verdict }) {
@@ -86,17 +86,18 @@ const verdictView = (() => {
   function columns(overview, dots) {
     const values = (name) => format.column(overview.ranking.map((line) => line[name]));
     const mean = values("mean"), sd = values("sd"), test = values("test_loss");
-    const title = overview.metric.title;
+    const diff = format.signedColumn(overview.ranking.map((line) => line.diff));
+    const title = overview.metric.title, config = differing(overview);
     return [
       ["Rank", (l) => l.ranks ? l.ranks.replace("-", "–") : "", "number", false, true],
-      ["Schedule", nameCell, "name"],
-      ["Base lr", (l) => [format.number(l.base_lr), l.edge && edge(l)], "number"],
+      ["Schedule", (l) => nameCell(l, config(l)), "name"],
       [overview.verdict.complete ? `Mean ${title}` : `Mean ${title} so far`, (l) => mean(l.mean), "number strong"],
       [dots.heading, dots.cell, "dots"],
-      ["Runs", runs, "number"],
-      ["Difference to first", (l) => format.signed(l.diff), "number", false, true],
+      ["Difference to first", (l) => diff(l.diff), "number", false, true],
       ["Verdict", verdictCell, "", false, true],
-      ["95 % interval of the difference", (l) => interval(l.interval, format.signed), "number", true, true],
+      ["Base lr", (l) => [format.number(l.base_lr), l.edge && edge(l)], "number"],
+      ["Runs", runs, "number"],
+      ["95 % interval of the difference", (l) => interval(l.interval, diff), "number", true, true],
       ["p, raw", (l) => format.pValue(l.p_raw), "number", true, true],
       ["p, corrected", (l) => format.pValue(l.p), "number", true, true],
       ["Seeds won against first", (l) => l.wins ? `${l.wins[0]} of ${l.wins[1]}` : format.NONE, "number", true, true],
@@ -106,9 +107,9 @@ const verdictView = (() => {
       ["Test accuracy", (l) => format.percent(l.test_accuracy, 2), "number", true],
       ["Steps", (l) => format.count(l.steps), "number", true],
       ["Wall time of a run", (l) => format.duration(l.wall_ms), "number", true],
-      ["Config", (l) => h("code", null, format.id(l.config_id)), "", true],
+      ["Config", (l) => h("code", format.id(l.config_id)), "", true],
     ].filter(([, , , demand, complete]) =>
-      (!demand || model.state.show.includes("columns")) && (!complete || overview.verdict.complete));
+      (!demand || model.has("columns")) && (!complete || overview.verdict.complete));
   }
 
   const interval = (pair, text) => pair && format.isNumber(pair[0]) && format.isNumber(pair[1]) ? `${text(pair[0])} to ${text(pair[1])}` : format.NONE;
@@ -128,14 +129,21 @@ const verdictView = (() => {
     return parts.join(", ");
   }
 
-  function nameCell(line) {
+  /** The axes of the chosen config, as far as they differ between schedules. */
+  function differing(overview) {
+    const seen = new Map();
+    for (const line of overview.ranking) for (const [name, value] of line.config) seen.set(name, (seen.get(name) || new Set()).add(value));
+    return (line) => line.config.filter(([name]) => seen.get(name).size > 1).map(([name, value]) => `${name} ${value}`).join(", ");
+  }
+
+  function nameCell(line, config) {
     const on = model.state.schedules.includes(line.schedule);
     return [
-      h("button", {
-        type: "button", class: "pick", "aria-pressed": on, onclick: () => model.toggle("schedules", line.schedule),
+      h("button.pick", {
+        "aria-pressed": on, onclick: () => model.toggle("schedules", line.schedule),
         "data-tip": on ? "Selected. Press to remove it from the selection." : "Press to select this schedule in all views.",
-      }, look.swatch(line.schedule), h("span", { class: "text", dir: "auto" }, line.schedule)),
-      line.config.length > 0 && h("small", null, line.config.map(([name, value]) => `${name} ${value}`).join(", ")),
+      }, look.swatch(line.schedule), h("span.text", { dir: "auto" }, line.schedule)),
+      config && h("small", config),
     ];
   }
 
@@ -149,13 +157,11 @@ const verdictView = (() => {
     }
     const title = (id) => id === "all" ? null : id === "none" ? "No result to rank"
       : id === 1 ? "Tie group 1: not significantly different from the best mean" : `Tie group ${id}`;
-    return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Ranking" },
-      h("table", { class: "ranking" },
-        h("thead", null, h("tr", null, list.map(([heading, , type]) => h("th", { scope: "col", class: type }, heading)))),
-        groups.map((group) => h("tbody", { key: group.id, class: group.id === 1 ? "leads" : null },
-          title(group.id) && h("tr", { class: "group" }, h("th", { colspan: list.length, scope: "rowgroup" }, h("span", null, title(group.id)))),
+    return svg.table("Ranking", "ranking", list.map(([heading, , type]) => h("th", { scope: "col", class: type }, heading)),
+      groups.map((group) => h("tbody", { key: group.id, class: group.id === 1 ? "leads" : null },
+          title(group.id) && h("tr.group", h("th", { colspan: list.length, scope: "rowgroup" }, h("span", title(group.id)))),
           group.lines.map((line) => h("tr", { key: line.schedule, class: state.schedules.includes(line.schedule) ? "on" : null },
-            list.map(([, cell, type]) => h(type === "name" ? "th" : "td", { class: type || null, scope: type === "name" ? "row" : null }, cell(line)))))))));
+            list.map(([, cell, type]) => h(type === "name" ? "th" : "td", { class: type || null, scope: type === "name" ? "row" : null }, cell(line)))))));
   }
 
   /** The column of dots: all rows on one scale that shows the differences between the good schedules. */
@@ -166,7 +172,7 @@ const verdictView = (() => {
     const [low, high] = scale.padded(range.low, range.high, 0.02);
     const at = scale.linear(low, high, 8, DOTS - 8);
     return {
-      heading: [h("span", null, "Seeds"), h("span", { class: "ends", "aria-hidden": true }, h("span", null, number(low)), h("span", null, number(high)))],
+      heading: [h("span", "Seeds"), h("span.ends", { "aria-hidden": true }, h("span", number(low)), h("span", number(high)))],
       cell: (line) => dots(line, at, high, number, overview.verdict.complete),
     };
   }
@@ -176,25 +182,25 @@ const verdictView = (() => {
     const label = known.length ? known.map((seed) => `seed ${seed.seed}: ${number(seed.value)}`).join(", ") : "no seed has a result";
     const missing = line.seeds.filter((seed) => seed.state === "missing").length;
     return h("svg", { class: `dots ${look.colourClass(line.schedule)}`, width: DOTS, height: 22, role: "img", "aria-label": label },
-      h("line", { class: "base", x1: 8, x2: DOTS - 8, y1: 11, y2: 11 }),
-      complete && line.low !== null && line.low < high && h("line", { class: "interval", x1: at(line.low), x2: at(Math.min(line.high, high)), y1: 11, y2: 11 }),
+      h("line.base", { x1: 8, x2: DOTS - 8, y1: 11, y2: 11 }),
+      complete && line.low !== null && line.low < high && h("line.interval", { x1: at(line.low), x2: at(Math.min(line.high, high)), y1: 11, y2: 11 }),
       known.map((seed) => seed.value > high
-        ? h("path", { class: "clipped", d: `M${DOTS - 8} 7l6 4-6 4z`, "data-tip": `seed ${seed.seed}: ${number(seed.value)} (beyond the scale)` })
+        ? h("path.clipped", { d: `M${DOTS - 8} 7l6 4-6 4z`, "data-tip": `seed ${seed.seed}: ${number(seed.value)} (beyond the scale)` })
         : h("circle", { cx: at(seed.value), cy: 11, r: 3.5, "data-tip": `seed ${seed.seed}: ${number(seed.value)}`, onclick: () => model.toggle("trials", seed.trial_id) })),
-      line.mean !== null && line.mean <= high && h("line", { class: "mean", x1: at(line.mean), x2: at(line.mean), y1: 3, y2: 19 }),
+      line.mean !== null && line.mean <= high && h("line.mean", { x1: at(line.mean), x2: at(line.mean), y1: 3, y2: 19 }),
       missing > 0 && !known.length && h("text", { x: 8, y: 15 }, `${missing} missing`));
   }
 
   // --- the end of the page -------------------------------------------------------------------------------------------
 
   function appendix(overview) {
-    const fold = (title, ...content) => h("details", { class: "fold", key: title }, h("summary", null, h("h2", null, title)), ...content);
-    return h("div", { class: "appendix", key: "appendix" },
-      overview.commands.length > 0 && fold("Reproduce it", overview.commands.map(([text, what]) => h("div", { class: "command" }, h("p", null, what), copyable(text, "command")))),
-      overview.method.length > 0 && fold("How it was computed", h("ul", null, overview.method.map((text) => h("li", null, text)))),
-      overview.environment.length > 0 && fold("Where it was trained", h("dl", { class: "facts" }, overview.environment.map(([name, text]) => h("div", null, h("dt", null, name), h("dd", null, text))))),
-      overview.file_text && fold("Sweep file", overview.file_name && h("p", { class: "note" }, overview.file_name), copyable(overview.file_text, "sweep file")),
-      h("p", { class: "note" }, overview.generated_by));
+    const fold = (title, ...content) => h("details.fold", { key: title }, h("summary", h("h2", title)), ...content);
+    return h("div.appendix", { key: "appendix" },
+      overview.commands.length > 0 && fold("Reproduce it", overview.commands.map(([text, what]) => h("div.command", h("p", what), copyable(text, "command")))),
+      overview.method.length > 0 && fold("How it was computed", h("ul", overview.method.map((text) => h("li", text)))),
+      overview.environment.length > 0 && fold("Where it was trained", h("dl.facts", overview.environment.map(([name, text]) => h("div", h("dt", name), h("dd", text))))),
+      overview.file_text && fold("Sweep file", overview.file_name && h("p.note", overview.file_name), copyable(overview.file_text, "sweep file")),
+      h("p.note", overview.generated_by));
   }
 
   /** What a screen reader announces when it changes: not the counters. */
