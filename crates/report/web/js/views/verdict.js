@@ -161,7 +161,7 @@ const verdictView = (() => {
       groups.map((group) => h("tbody", { key: group.id, class: group.id === 1 ? "leads" : null },
           title(group.id) && h("tr.group", h("th", { colspan: list.length, scope: "rowgroup" }, h("span", title(group.id)))),
           group.lines.map((line) => h("tr", { key: line.schedule, class: state.schedules.includes(line.schedule) ? "on" : null },
-            list.map(([, cell, type]) => h(type === "name" ? "th" : "td", { class: type || null, scope: type === "name" ? "row" : null }, cell(line)))))));
+            list.map(([, cell, type]) => h(type === "name" ? "th" : "td", { class: type || null, scope: type === "name" ? "row" : null }, cell(line))))))));
   }
 
   /** The column of dots: all rows on one scale that shows the differences between the good schedules. */
