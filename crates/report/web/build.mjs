@@ -1,13 +1,13 @@
 /**
  * Makes dist/app.js and dist/app.css, which the program contains, from the parts in assets.txt: joined in that order, without
- * comments, spaces and long names. `node build.mjs` writes them (needs npm once, for esbuild); a test compares the hash of the
+ * comments, spaces and long names. `node build.mjs` writes them (needs npm once, for terser); a test compares the hash of the
  * sources in their first line.
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 
-const ESBUILD = "esbuild@0.25.12";
+const TERSER = "terser@5.51.4";
 const here = new URL(".", import.meta.url);
 const read = (path) => readFileSync(new URL(path, here), "utf8");
 
@@ -21,16 +21,20 @@ export const header = (kind) => {
   return `/* Made by build.mjs from the parts in assets.txt, sha256 ${hash.digest("hex")} */`;
 };
 
-const minify = (text, loader, more) => execFileSync("npx", ["--yes", ESBUILD, `--loader=${loader}`, "--minify", "--charset=utf8", ...more], { input: text, encoding: "utf8", stdio: ["pipe", "pipe", "inherit"] }).trimEnd();
+/** JavaScript without comments and long names. */
+const minifyScript = (text) => execFileSync("npx", ["--yes", TERSER, "--mangle", "--toplevel", "--ecma", "2020", "--compress", "passes=3,unsafe_arrows=true"],
+  { input: `(()=>{${text}\n})();`, encoding: "utf8", stdio: ["pipe", "pipe", "inherit"] }).trim();
 
-function make(kind, name, loader, more) {
-  const [vendor, own] = [true, false].map((isVendor) => parts(kind).filter(([path]) => path.startsWith("vendor/") === isVendor).map(([, text]) => text.trim()).join("\n"));
-  const before = kind === "style" ? minify(vendor, loader, more) : vendor;
-  writeFileSync(new URL(`dist/${name}`, here), `${header(kind)}\n${before}\n${minify(own, loader, more)}\n`);
+/** CSS without comments and spaces. The texts in it have no spaces. */
+const minifyStyle = (text) => text.replace(/\/\*[^]*?\*\//g, "").replace(/\s+/g, " ").replace(/ ?([{};,>]) ?/g, "$1").replace(/: /g, ":").replaceAll(";}", "}").trim();
+
+function make(kind, name, minify) {
+  const text = (isVendor) => parts(kind).filter(([path]) => path.startsWith("vendor/") === isVendor).map(([, part]) => part.trim()).join("\n");
+  writeFileSync(new URL(`dist/${name}`, here), `${header(kind)}\n${kind === "style" ? minify(text(true)) : text(true)}\n${minify(text(false))}\n`);
 }
 
 if (process.argv[1] === new URL(import.meta.url).pathname) {
   mkdirSync(new URL("dist", here), { recursive: true });
-  make("script", "app.js", "js", ["--format=iife"]);
-  make("style", "app.css", "css", []);
+  make("script", "app.js", minifyScript);
+  make("style", "app.css", minifyStyle);
 }

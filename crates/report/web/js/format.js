@@ -20,6 +20,9 @@ const format = (() => {
     return places ? text.replace(/\.?0+$/, "") : text;
   }
 
+  /** A number with exactly five digits, for columns whose values have the same size. */
+  const exact = (x) => !isNumber(x) ? NONE : Math.abs(x) < 1e-4 || Math.abs(x) >= 1e5 ? number(x, 5) : x.toPrecision(5);
+
   /** Numbers of one column with the same number of decimals, so that the points are below each other. */
   function column(values, digits = 4) {
     const sizes = values.filter(isNumber).map(Math.abs).filter((x) => x > 0);
@@ -81,8 +84,14 @@ const format = (() => {
   /** The first digits of a 32-digit id, enough for the commands. */
   const id = (text) => text ? String(text).slice(0, 8) : NONE;
 
+  /** A name with at most `most` letters. */
+  function short(name, most) {
+    const letters = Array.from(name);
+    return letters.length > most ? letters.slice(0, most - 1).join("") + "…" : name;
+  }
+
   /** The first letter as a capital, for sentences that the server writes in lower case. */
   const capital = (text) => text ? text[0].toUpperCase() + text.slice(1) : "";
 
-  return { NONE, isNumber, number, column, signed, signedColumn, count, plural, pValue, percent, duration, clock, ago, id, capital };
+  return { NONE, isNumber, number, exact, column, signed, signedColumn, count, plural, pValue, percent, duration, clock, ago, id, short, capital };
 })();

@@ -73,7 +73,7 @@ const frame = (() => {
       p.left_ms !== null && p.left_ms !== undefined && `${format.duration(p.left_ms)} left in all`,
       p.steps_per_second && `${format.count(p.steps_per_second)} steps/s`,
     ].filter(Boolean);
-    return h("div.progress",
+    return h("section.progress", { "aria-label": "Progress" },
       h("div.track", { role: "progressbar", "aria-label": "Trained steps", "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": Math.floor(100 * share) },
         h("div", { class: `fill ${state}`, style: { width: `${100 * share}%` } })),
       h("ul", h("li", { key: "share" }, h("strong", `${Math.floor(100 * share)} %`), " of the planned steps"), parts.map((text) => h("li", text))));
@@ -94,9 +94,16 @@ const frame = (() => {
     model.set(changes);
   };
 
+  /** Scrolls the links so that the one of a newly opened view is visible. */
+  function showTab(element) {
+    const isCurrent = element.hasAttribute("aria-current");
+    if (isCurrent && !element.wasCurrent) requestAnimationFrame(() => element.scrollIntoView({ block: "nearest", inline: "center" }));
+    element.wasCurrent = isCurrent;
+  }
+
   function tabs(overview, state) {
     return h("nav.tabs", { "aria-label": "Views" }, h("ul", views(overview).map((view) => h("li", { key: view },
-      h("a", { href: address({ view }), "aria-current": state.view === view ? "page" : null, onclick: go({ view }) }, TITLES[view])))));
+      h("a", { href: address({ view }), "aria-current": state.view === view ? "page" : null, onclick: go({ view }), update: showTab }, TITLES[view])))));
   }
 
   // --- the list of schedules -----------------------------------------------------------------------------------------
@@ -116,10 +123,7 @@ const frame = (() => {
           state.schedules.length > 0 && h("button.quiet", { onclick: () => model.set({ schedules: [] }) }, "Clear")),
         overview.ranking.length > 12 && h("input", { type: "search", placeholder: "Find a schedule", "aria-label": "Find a schedule", value: findText, oninput: (event) => { findText = event.target.value; model.redraw(); } }),
         h("ul", { id: "schedule-list", onkeydown: moveInList },
-          list.map((line) => h("li", { key: line.schedule }, h("button.pick", {
-            "aria-pressed": state.schedules.includes(line.schedule), onclick: () => model.toggle("schedules", line.schedule),
-            "data-tip": line.schedule.length > 22 ? line.schedule : null,
-          }, look.swatch(line.schedule), h("span.text", { dir: "auto" }, line.schedule), h("span.number", number(line.mean)))))),
+          list.map((line) => h("li", { key: line.schedule }, look.pick(line.schedule, h("span.number", number(line.mean)))))),
         h("p.note", overview.verdict.complete ? "In the order of the ranking." : "By the mean so far; no ranking yet.")));
   }
 

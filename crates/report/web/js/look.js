@@ -48,6 +48,11 @@ const look = (() => {
 
   const colour = (schedule) => css(slot(schedule) < 0 ? "--faint-line" : `--k${slot(schedule) % COLOURS}`);
 
+  /** A button that selects a schedule in all views; `more` follows its name. */
+  const pick = (schedule, ...more) => h("button.pick", {
+    "aria-pressed": model.state.schedules.includes(schedule), onclick: () => model.toggle("schedules", schedule), "data-tip": schedule.length > 22 ? schedule : null,
+  }, swatch(schedule), h("span.text", { dir: "auto" }, schedule), more);
+
   /** Names and line styles of the coloured schedules, shown where the list is not beside the chart. */
   const legend = () => h("ul.legend", Array.from(slots.keys(), (name) => h("li", { key: name }, swatch(name), h("span.text", { dir: "auto" }, name))));
 
@@ -57,5 +62,5 @@ const look = (() => {
       h("path", { d: "M1 5H23", "stroke-dasharray": dash(schedule).join(" ") || null }));
   }
 
-  return { coloured, slot, colourClass, colour, dash, css, swatch, legend };
+  return { coloured, slot, colourClass, colour, dash, css, swatch, pick, legend };
 })();

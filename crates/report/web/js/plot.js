@@ -147,15 +147,10 @@ const plot = (() => {
     ctx.textAlign = "left";
     for (const { line, at } of places) {
       ctx.fillStyle = line.colour;
-      ctx.fillText(short(line.name, 17), left + width + 8 * ratio, at);
+      ctx.fillText(format.short(line.name, 17), left + width + 8 * ratio, at);
     }
     ctx.restore();
   }
-
-  const short = (name, most) => {
-    const letters = Array.from(name);
-    return letters.length > most ? letters.slice(0, most - 1).join("") + "…" : name;
-  };
 
   /** The last value of a line inside the range of x. */
   function endOf(spec, line) {
@@ -179,13 +174,8 @@ const plot = (() => {
   function moveTo(element, index) {
     const { chart } = element.plot;
     const x = element.plot.x[index];
-    chart.setCursor({ left: chart.valToPos(x, "x"), top: 10 });
+    chart.setCursor({ left: chart.valToPos(x, "x"), top: 10 }, true, true);
   }
 
-  function destroy(element) {
-    element.plot?.chart.destroy();
-    element.plot = null;
-  }
-
-  return { show, moveTo, destroy, short };
+  return { show, moveTo };
 })();

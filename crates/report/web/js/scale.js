@@ -38,7 +38,8 @@ const scale = (() => {
       starts.push(start); ends.push(end); peaks.push(peak);
     }
     if (!starts.length) return null;
-    const usual = Math.max(median(starts), median(ends));
+    const start = median(starts);
+    const usual = Math.max(start, Math.min(median(ends), 4 * Math.abs(start)));
     const limit = usual + 0.5 * Math.max(Math.abs(usual), usual - low);
     const inside = peaks.filter((x) => x <= limit);
     const cut = peaks.length - inside.length;

@@ -66,11 +66,9 @@ const svg = (() => {
       table(caption, "", head, rows.map((cells) => h("tr", cells.map((cell, i) => i ? h("td", cell) : h("th", { scope: "row" }, cell)))), h("caption", caption)));
   }
 
-  /** The first characters of a name that fit into `pixels`, with the whole name as a title. */
+  /** The first characters of a name that fit into `pixels`; the point that it belongs to has the whole name. */
   function label(props, name, pixels) {
-    const most = Math.max(4, Math.floor(pixels / 6.6));
-    const letters = Array.from(name);
-    return h("text", props, h("title", name), letters.length > most ? letters.slice(0, most - 1).join("") + "…" : name);
+    return h("text", { ...props, "aria-hidden": true }, format.short(name, Math.max(4, Math.floor(pixels / 7.2))));
   }
 
   return { chart, point, xAxis, yAxis, table, behind, label };

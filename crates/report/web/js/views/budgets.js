@@ -14,7 +14,7 @@ const budgetsView = (() => {
       svg.table("Means by schedule and run length", "heat", ["schedule", ...overview.budgets.map((steps) => h("th.number", { scope: "col" },
         h("button", { disabled: model.isOffline, "aria-pressed": steps === overview.budget, onclick: () => model.set({ budget: String(steps) }) }, `${format.count(steps)} steps`)))],
         rows.map((own) => h("tr", { key: own.schedule, class: model.state.schedules.includes(own.schedule) ? "on" : null },
-          h("th", { scope: "row" }, look.swatch(own.schedule), " ", plot.short(own.schedule, 40)),
+          h("th", { scope: "row" }, look.swatch(own.schedule), " ", format.short(own.schedule, 40)),
           columns.map((column) => cell(column, own))))),
     ];
   }

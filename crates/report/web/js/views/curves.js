@@ -85,7 +85,7 @@ const curvesView = (() => {
       return wide && bands && curve.runs[0] > 1 ? { ...line, low: on(curve.low), high: on(curve.high) } : line;
     });
     for (const run of runs) {
-      lines.push({ name: run.name, y: scale.onto(x, run.x, run.y, between), colour: look.colour(run.schedule), dash: [2, 2], width: 1 });
+      lines.push({ name: run.name, y: scale.onto(x, run.x, run.y, between), colour: look.colour(run.schedule), dash: [2, 2], width: 1, isRun: true });
     }
     return { x, lines };
   });
@@ -103,7 +103,7 @@ const curvesView = (() => {
 
   /** The range of y for a range of x: of wide lines if there are any. */
   function rangeOf(data, kind, full) {
-    const wide = data.lines.filter((line) => line.width >= 2);
+    const wide = data.lines.filter((line) => line.width >= 2 || line.isRun);
     const lines = wide.length ? wide : data.lines;
     return (from, to) => {
       const inside = (list) => list.filter((_, i) => data.x[i] >= from && data.x[i] <= to);
@@ -193,7 +193,7 @@ const curvesView = (() => {
     if (faint) out.push(`${format.plural(faint, "schedule")} in grey: select them in the list, or colour more.`);
     const diverged = curves.schedules.filter((curve) => curve.diverged);
     if (diverged.length) {
-      out.push(`Runs that diverged are left out of means after they diverged: ${diverged.slice(0, 4).map((curve) => `${plot.short(curve.schedule, 24)} ${curve.diverged} of ${curve.runs[1]}`).join(", ")}${diverged.length > 4 ? " and others" : ""}.`);
+      out.push(`Runs that diverged are left out of means after they diverged: ${diverged.slice(0, 4).map((curve) => `${format.short(curve.schedule, 24)} ${curve.diverged} of ${curve.runs[1]}`).join(", ")}${diverged.length > 4 ? " and others" : ""}.`);
     }
     const inside = (line) => line.y.filter((_, i) => data.x[i] >= xRange[0] && data.x[i] <= xRange[1]);
     const cut = scale.robustRange(data.lines.map(inside))?.cut;
@@ -310,8 +310,7 @@ const curvesView = (() => {
     const path = (curve) => pathOf(curve, x, y, from, to, low, high);
     const first = path(sorted[0]);
     return h("ul.multiples", sorted.map((curve) => h("li", { key: curve.schedule },
-      h("button.pick", { "aria-pressed": state.schedules.includes(curve.schedule), onclick: () => model.toggle("schedules", curve.schedule) },
-        look.swatch(curve.schedule), h("span.text", { dir: "auto" }, curve.schedule)),
+      look.pick(curve.schedule),
       h("svg.chart", { width: box.width, height: box.height, role: "img", "aria-label": `${curve.schedule}: ends at ${format.number(lastOf(curve.mean))}` },
         svg.yAxis(isLog ? scale.logTicks(low, high, 4) : scale.ticks(low, high, 3), y, { ...box, right: box.width - 4 }, (v) => format.number(v, 2)),
         h("text.tick", { x: box.left, y: box.height - 4 }, format.count(from)),

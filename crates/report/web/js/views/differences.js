@@ -64,7 +64,7 @@ const differencesView = (() => {
     line.diff > high ? h("path.clipped", { d: `M${x(high) - 8} ${y - 5}l9 5 -9 5z` })
       : complete ? h("circle.dot", { cx: x(clip(line.diff)), cy: y, r: 5 })
         : h("line.whisker", { x1: x(clip(line.diff)), x2: x(clip(line.diff)), y1: y - 7, y2: y + 7 }),
-    at.numbers > 50 && h("text", { x: at.width, y: y + 4, "text-anchor": "end" }, text));
+    at.numbers > 50 && h("text", { x: at.width, y: y + 4, "text-anchor": "end", "aria-hidden": true }, text));
   }
 
   /** The differences as numbers, a column for each seed. */
@@ -75,7 +75,7 @@ const differencesView = (() => {
     return svg.table("Differences seed by seed", "", ["schedule", ...names.map((seed) => `#seed ${seed}`)],
       lines.map((line) => {
         const by = new Map(line.differences.map((item) => [item.seed, item.value]));
-        return h("tr", { key: line.schedule }, h("th", { scope: "row" }, look.swatch(line.schedule), " ", plot.short(line.schedule, 30)),
+        return h("tr", { key: line.schedule }, h("th", { scope: "row" }, look.swatch(line.schedule), " ", format.short(line.schedule, 30)),
           names.map((seed) => h("td", { class: `number${by.get(seed) * good > 0 ? " won" : ""}` }, text(by.get(seed)))));
       }));
   }

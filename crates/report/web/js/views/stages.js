@@ -120,7 +120,7 @@ const stagesView = (() => {
     ];
   }
 
-  const names = (stage) => stage.schedules.map((name) => plot.short(name, 30)).join(", ") + (stage.trials > stage.schedules.length ? ` (${format.plural(stage.trials, "trial")})` : "");
+  const names = (stage) => stage.schedules.map((name) => format.short(name, 30)).join(", ") + (stage.trials > stage.schedules.length ? ` (${format.plural(stage.trials, "trial")})` : "");
 
   function bar(stage, parent, row, x, top) {
     const y = top + row * ROW + 2, height = ROW - 4;

@@ -13,9 +13,9 @@ const trialsView = (() => {
     ["seed", "Seed", (x) => String(x), true],
     ["status", "Status", (x) => x],
     ["purpose", "Purpose", (x) => x],
-    ["final_valid_loss", "Validation loss", (x) => format.number(x, 5), true],
-    ["final_train_loss", "Training loss", (x) => format.number(x, 5), true],
-    ["test_loss", "Test loss", (x) => format.number(x, 5), true],
+    ["final_valid_loss", "Validation loss", format.exact, true],
+    ["final_train_loss", "Training loss", format.exact, true],
+    ["test_loss", "Test loss", format.exact, true],
     ["test_accuracy", "Test accuracy", (x) => format.percent(x, 2), true],
     ["steps_done", "Steps done", (x) => format.count(x), true],
     ["steps", "Run length", (x) => format.count(x), true],
@@ -30,6 +30,8 @@ const trialsView = (() => {
 
   let scrollTop = 0;
   let focusRow = 0;
+  /** The filter whose list is open; the others have no elements. */
+  let openMenu = null;
 
   const filtered = curvesView.memo((trials, wanted) => filter.rows(trials, wanted));
   const ordered = curvesView.memo((trials, rows, sort) => sort ? filter.sort(trials, rows, sort.replace(/^-/, ""), sort.startsWith("-")) : rows);
@@ -82,9 +84,10 @@ const trialsView = (() => {
   function choice(item, state) {
     const on = chosen(state, item);
     const toggle = (text) => setChosen(state, item, on.includes(text) ? on.filter((x) => x !== text) : [...on, text]);
-    return h("details.menu", { key: item.axis !== undefined ? `axis:${item.axis}` : item.key },
+    const key = item.axis !== undefined ? `axis:${item.axis}` : item.key;
+    return h("details.menu", { key, ontoggle: (event) => { openMenu = event.currentTarget.open ? key : openMenu === key ? null : openMenu; model.redraw(); } },
       h("summary", { class: on.length ? "on" : null }, h("span.text", on.length ? `${item.label}: ${on.length === 1 ? on[0] : on.length}` : item.label)),
-      h("div.panel", { role: "group", "aria-label": item.label },
+      openMenu === key && h("div.panel", { role: "group", "aria-label": item.label },
         item.list.slice(0, 500).map(([text, count]) => h("label", { key: text },
           h("input", { type: "checkbox", checked: on.includes(text), onchange: () => toggle(text) }),
           h("span.text", { dir: "auto" }, item.key === "purpose" ? `${text}: ${PURPOSES[text] || ""}` : text), h("small", format.count(count)))),

@@ -136,16 +136,7 @@ const verdictView = (() => {
     return (line) => line.config.filter(([name]) => seen.get(name).size > 1).map(([name, value]) => `${name} ${value}`).join(", ");
   }
 
-  function nameCell(line, config) {
-    const on = model.state.schedules.includes(line.schedule);
-    return [
-      h("button.pick", {
-        "aria-pressed": on, onclick: () => model.toggle("schedules", line.schedule),
-        "data-tip": on ? "Selected. Press to remove it from the selection." : "Press to select this schedule in all views.",
-      }, look.swatch(line.schedule), h("span.text", { dir: "auto" }, line.schedule)),
-      config && h("small", config),
-    ];
-  }
+  const nameCell = (line, config) => [look.pick(line.schedule), config && h("small", config)];
 
   function table(overview, state) {
     const list = columns(overview, dotsOf(overview));
@@ -157,7 +148,7 @@ const verdictView = (() => {
     }
     const title = (id) => id === "all" ? null : id === "none" ? "No result to rank"
       : id === 1 ? "Tie group 1: not significantly different from the best mean" : `Tie group ${id}`;
-    return svg.table("Ranking", "ranking", list.map(([heading, , type]) => h("th", { scope: "col", class: type }, heading)),
+    return svg.table("Table of results", "ranking", list.map(([heading, , type]) => h("th", { scope: "col", class: type }, heading)),
       groups.map((group) => h("tbody", { key: group.id, class: group.id === 1 ? "leads" : null },
           title(group.id) && h("tr.group", h("th", { colspan: list.length, scope: "rowgroup" }, h("span", title(group.id)))),
           group.lines.map((line) => h("tr", { key: line.schedule, class: state.schedules.includes(line.schedule) ? "on" : null },
