@@ -51,20 +51,20 @@ const differencesView = (() => {
     const { x, low, high, y, complete } = at;
     const clip = (v) => Math.max(low, Math.min(high, v));
     const text = `${at.number(line.diff)}${complete && line.interval ? ` (${interval(line, at.number)})` : ""}`;
-    const tip = [line.schedule, `mean difference ${text}`, complete && line.verdict && verdictView.WORDS[line.verdict], `${line.differences.length} seeds`].filter(Boolean).join("\n");
-    const tied = complete && line.interval && line.interval[0] <= 0 && line.interval[1] >= 0;
-    return h("g", {
-      key: line.schedule, class: `${look.slot(line.schedule) < 0 ? "k-plain" : look.colourClass(line.schedule)}${tied ? " tied" : ""}`,
+    const tip = [line.schedule, `${text}: mean difference`, complete && line.verdict && verdictView.WORDS[line.verdict], `${line.differences.length} seeds`].filter(Boolean).join("\n");
+    const tied = complete && line.interval && !["better", "worse"].includes(line.verdict);
+    const shapes = h("g", {
+      class: `${look.slot(line.schedule) < 0 ? "k-plain" : look.colourClass(line.schedule)}${tied ? " tied" : ""}`,
       ...svg.point(tip, isFirst, { onclick: () => model.toggle("schedules", line.schedule) }),
     },
     h("rect", { class: `hit${model.state.schedules.includes(line.schedule) ? " on" : ""}`, x: 0, y: y - ROW / 2, width: at.width, height: ROW }),
-    svg.label({ x: at.names, y: y + 4, "text-anchor": "end" }, line.schedule, at.names),
     values(line).map((v) => v >= low && v <= high && h("circle.seed", { cx: x(v), cy: y, r: 2.5 })),
     complete && line.interval && h("line.whisker", { x1: x(clip(line.interval[0])), x2: x(clip(line.interval[1])), y1: y, y2: y }),
-    line.diff > high ? h("path.clipped", { d: `M${x(high) - 8} ${y - 5}l9 5 -9 5z` })
+    line.diff > high || line.diff < low ? h("path.clipped", { d: line.diff > high ? `M${x(high) - 8} ${y - 5}l9 5 -9 5z` : `M${x(low) + 8} ${y - 5}l-9 5 9 5z` })
       : complete ? h("circle.dot", { cx: x(clip(line.diff)), cy: y, r: 5 })
-        : h("line.whisker", { x1: x(clip(line.diff)), x2: x(clip(line.diff)), y1: y - 7, y2: y + 7 }),
-    at.numbers > 50 && h("text", { x: at.width, y: y + 4, "text-anchor": "end", "aria-hidden": true }, text));
+        : h("line.whisker", { x1: x(clip(line.diff)), x2: x(clip(line.diff)), y1: y - 7, y2: y + 7 }));
+    return h("g", { key: line.schedule }, shapes, svg.label({ x: at.names, y: y + 4, "text-anchor": "end" }, line.schedule, at.names),
+      at.numbers > 50 && h("text", { x: at.width, y: y + 4, "text-anchor": "end", "aria-hidden": true }, text));
   }
 
   /** The differences as numbers, a column for each seed. */

@@ -128,11 +128,11 @@ const stagesView = (() => {
     const trained = stage.state === "done" ? to : x(Math.min(stage.end, stage.first + stage.trained));
     const tip = `${names(stage)}\nsteps ${format.count(stage.first)} to ${format.count(stage.end)}, for ${format.plural(stage.trials, "trial")}\n${WORDS[stage.state] || stage.state}${stage.runner === null ? "" : `, process ${stage.runner}`}`;
     const chosen = stage.schedules.some((name) => model.state.schedules.includes(name));
-    return h("g", { key: stage.id, class: `stage ${stage.state}${chosen ? " on" : ""}`, ...svg.point(tip, row === 0, { onclick: () => stage.schedules.forEach((name) => model.state.schedules.includes(name) || model.toggle("schedules", name)) }) },
+    const shapes = h("g", { class: `stage ${stage.state}${chosen ? " on" : ""}`, ...svg.point(tip, row === 0, { onclick: () => stage.schedules.forEach((name) => model.state.schedules.includes(name) || model.toggle("schedules", name)) }) },
       parent >= 0 && h("path.branch", { d: `M${from} ${top + parent * ROW + ROW / 2}V${y + height / 2}` }),
       h("rect", { x: from, y, width: to - from, height, rx: 3 }),
-      trained > from && h("rect.trained", { x: from, y, width: trained - from, height, rx: 3 }),
-      to - from > 60 && svg.label({ x: from + 5, y: y + 11 }, names(stage), to - from - 10));
+      trained > from && h("rect.trained", { x: from, y, width: trained - from, height, rx: 3 }));
+    return h("g", { key: stage.id }, shapes, to - from > 60 && svg.label({ class: "inside", x: from + 5, y: y + 11 }, names(stage), to - from - 10));
   }
 
   // --- the time line -------------------------------------------------------------------------------------------------

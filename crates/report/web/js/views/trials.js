@@ -159,7 +159,7 @@ const trialsView = (() => {
 
   function line(trials, row, index, columns, ids) {
     const id = trials.columns.trial_id[row];
-    return h("tr", { key: row, "aria-rowindex": index + 2, class: `${ids.has(id) ? "on" : ""}${index === focusRow ? " at" : ""}`, onclick: (event) => onClick(event, id, index) },
+    return h("tr", { key: index % 64, "aria-rowindex": index + 2, class: `${ids.has(id) ? "on" : ""}${index === focusRow ? " at" : ""}`, onclick: (event) => onClick(event, id, index) },
       h("td.check", h("input", { type: "checkbox", tabindex: -1, checked: ids.has(id), "aria-label": `Select trial ${id.slice(0, 8)}`, onchange: () => { focusRow = index; model.toggle("trials", id); } })),
       columns.map(([column, , text, isNumber]) => {
         const value = filter.value(trials, column, row);
