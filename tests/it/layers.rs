@@ -71,6 +71,28 @@ fn crates_import_only_what_the_design_allows() {
     }
 }
 
+/// A dependency with other features in the tests than in the program is compiled twice, with everything that depends on it.
+#[test]
+fn the_tests_share_the_compiled_dependencies_of_the_program() {
+    let program = features(&["--package", "sweep-lr", "--edges", "normal,build"]);
+    let tests = features(&["--workspace", "--edges", "normal,build,dev"]);
+    let ours = |name: &str| name.starts_with("sweep-");
+    let differ: Vec<&String> = program.difference(&tests).filter(|name| !ours(name)).collect();
+    assert!(differ.is_empty(), "these have more features in the tests, so ask for the same in Cargo.toml: {differ:?}");
+}
+
+/// Each package with its features.
+fn features(args: &[&str]) -> BTreeSet<String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--locked", "--prefix", "none", "--format", "{p} {f}"])
+        .args(args)
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).lines().map(|line| line.replace(" (proc-macro)", "").replace(" (*)", "")).collect()
+}
+
 /// The name of a package on the registry, and its folder, which is its name in the code.
 fn named(package: &serde_json::Value) -> (&str, &str) {
     let manifest = Path::new(package["manifest_path"].as_str().expect("a path"));
