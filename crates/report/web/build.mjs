@@ -21,8 +21,15 @@ export const header = (kind) => {
   return `/* Made by build.mjs from the parts in assets.txt, sha256 ${hash.digest("hex")} */`;
 };
 
+/** Properties that only our own objects have, no data and no object of the browser or of uPlot. Their names are shortened too. */
+const OWN = [
+  "announcement", "behind", "budgetChoice", "capital", "clock", "coloured", "colourClass", "conditions", "described", "duration", "exact", "helpDialog", "isLoading", "isNode", "isNumber",
+  "isOffline", "labelSpace", "linearPart", "logTicks", "lostAt", "messageLine", "onCursor", "onZoom", "optimumRange", "padded", "plural", "pValue", "quantile", "redraw", "robustRange",
+  "saveCsv", "setFilter", "signed", "signedColumn", "swatch", "toggle", "valueAt", "waiting", "wasCurrent", "xAxis", "xRange", "xTitle", "yAxis", "yRange", "yTitle",
+];
+
 /** JavaScript without comments and long names. */
-const minifyScript = (text) => execFileSync("npx", ["--yes", TERSER, "--mangle", "--toplevel", "--ecma", "2020", "--compress", "passes=3,unsafe_arrows=true"],
+const minifyScript = (text) => execFileSync("npx", ["--yes", TERSER, "--mangle", "--mangle-props", `regex=/^(${OWN.join("|")})$/`, "--toplevel", "--ecma", "2020", "--compress", "passes=3,unsafe_arrows=true"],
   { input: `(()=>{${text}\n})();`, encoding: "utf8", stdio: ["pipe", "pipe", "inherit"] }).trim();
 
 /** CSS without comments and spaces. The texts in it have no spaces. */

@@ -177,7 +177,7 @@ const verdictView = (() => {
       complete && line.low !== null && line.low < high && h("line.interval", { x1: at(line.low), x2: at(Math.min(line.high, high)), y1: 11, y2: 11 }),
       known.map((seed) => seed.value > high
         ? h("path.clipped", { d: `M${DOTS - 8} 7l6 4-6 4z`, "data-tip": `seed ${seed.seed}: ${number(seed.value)} (beyond the scale)` })
-        : h("circle", { cx: at(seed.value), cy: 11, r: 3.5, "data-tip": `seed ${seed.seed}: ${number(seed.value)}`, onclick: () => model.toggle("trials", seed.trial_id) })),
+        : h("circle", { class: model.state.trials.includes(seed.trial_id) ? "on" : null, cx: at(seed.value), cy: 11, r: 3.5, "data-tip": `seed ${seed.seed}: ${number(seed.value)}`, onclick: () => model.toggle("trials", seed.trial_id) })),
       line.mean !== null && line.mean <= high && h("line.mean", { x1: at(line.mean), x2: at(line.mean), y1: 3, y2: 19 }),
       missing > 0 && !known.length && h("text", { x: 8, y: 15 }, `${missing} missing`));
   }
