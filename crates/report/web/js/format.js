@@ -56,7 +56,8 @@ const format = (() => {
   /** A span of milliseconds in words: "41 s", "12 min", "3 h 20 min". */
   function duration(ms) {
     if (!isNumber(ms)) return NONE;
-    if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
+    if (ms < 1) return "0 s";
+    if (ms < 1000) return `${Math.round(ms)} ms`;
     const seconds = ms / 1000;
     if (seconds < 10) return `${seconds.toFixed(1)} s`;
     if (seconds < 90) return `${Math.round(seconds)} s`;

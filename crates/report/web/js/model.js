@@ -100,7 +100,8 @@ const model = (() => {
       (value) => received(name, entry, url, value),
       (failure) => {
         if (entry.url === url) Object.assign(entry, { loading: null, error: failure });
-        if (failure.status === 0) setTimeout(() => { entry.stale = true; entry.error = null; draw(); }, 2000);
+        // The server may come back, and a sweep that starts now may appear.
+        if (failure.status === 0 || failure.status === 404) setTimeout(() => { entry.stale = true; draw(); }, 2500);
         draw();
       },
     );
@@ -111,7 +112,11 @@ const model = (() => {
     if (entry.url !== url) return draw();
     Object.assign(entry, { value, error: null });
     if (name === "trials") rowAt = value ? merge.index(value) : null;
-    if (name === "sweeps") chooseSweep(value.sweeps);
+    if (name === "sweeps") {
+      chooseSweep(value.sweeps);
+      if (!value.sweeps.length) setTimeout(() => markStale(["sweeps"]), 2500);
+    }
+    if (name === "overview") listen();
     draw();
   }
 
@@ -146,16 +151,20 @@ const model = (() => {
 
   // --- the stream ----------------------------------------------------------------------------------------------------
 
+  /** Opens the stream of the selected sweep, once the server knows that sweep. */
   function listen() {
-    if (source.snapshot || live.sweep === state.sweep) return;
+    const { overview } = entries;
+    const sweep = overview?.value && overview.owner === state.sweep ? state.sweep : null;
+    if (source.snapshot || live.sweep === sweep) return;
     live.close?.();
-    live.sweep = state.sweep;
-    if (state.sweep === null) return;
-    live.close = source.stream(source.address("api/events", { sweep: state.sweep }), {
+    live.sweep = sweep;
+    if (sweep === null) return;
+    live.close = source.stream(source.address("api/events", { sweep }), {
       open: () => {
         const wasLost = live.word === "reconnecting";
         live.word = "live";
-        if (wasLost) markStale(Object.keys(entries));
+        // What changed before the stream was open is not in it.
+        if (wasLost || entries.overview?.value?.state === "running") markStale(Object.keys(entries));
         draw();
       },
       lost: () => {

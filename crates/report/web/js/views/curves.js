@@ -111,6 +111,7 @@ const curvesView = (() => {
       if (!range) return kind === "log" ? [0.1, 1] : [0, 1];
       let high = range.high;
       if (full) for (const line of lines) for (const y of inside(line.y)) if (y !== null && y > high) high = y;
+      if (kind === "symlog" && range.low > 0) return [range.low / 1.1, high * 1.1];
       if (kind !== "log") return scale.padded(range.low, high);
       const low = Number.isFinite(range.least) ? range.least : 0.1;
       const margin = Math.max((high / low) ** 0.05, 1.005);

@@ -15,7 +15,7 @@ const differencesView = (() => {
       h("div.heading", h("h1", "Differences to ", h("span", { dir: "auto" }, leader.schedule)), frame.flag("fullrange", "Full range", "Also shows differences far away from 0.")),
       complete
         ? h("p.note", `Mean difference with its 95 % interval; small dots are seeds. Right of 0: ${overview.metric.lower_is_better ? "worse" : "better"} than ${leader.schedule}. Faint intervals: not significant.`)
-        : h("p.card.open", h("strong", `${verdictView.waiting(overview)}. `), `Each dot is a seed and shows its difference to the lowest mean so far. Tests and intervals appear when all seeds are done.`),
+        : h("p.card.open", h("strong", `${verdictView.waiting(overview)}. `), `Each dot is a seed and shows its difference to the best mean so far. Tests and intervals appear when all seeds are done.`),
       forest(lines, overview, state, width, text),
       h("section", h("h2", "Seed by seed"), seeds(lines.filter((line) => look.slot(line.schedule) >= 0).slice(0, 30), overview, text)),
       svg.behind("Differences to the first schedule", ["schedule", "mean difference", "seeds", ...complete ? ["95 % interval", "p, raw", "p, corrected", "seeds won", "verdict"] : []],

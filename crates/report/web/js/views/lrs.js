@@ -15,7 +15,7 @@ const lrsView = (() => {
       h("p.note", "Means include all runs that have ended, those that choose the lr and those that judge. Large dots: the chosen lr. ",
         "Below the chart: ◆ diverged, ▶ running, ○ queued. ", overview.verdict.complete ? "" : "Still changing: no verdict yet."),
       look.legend(),
-      range && lrs.length ? chart(overview, lines, lrs, range, state, width) : h("p.empty", "No run has a result yet."),
+      range && lrs.length ? chart(overview, lines, lrs, range, state, width) : h("p.empty", "No run has a result. The table below counts the runs."),
       edges.length > 0 && h("p.card.edge", `At an edge of the grid: ${edges.slice(0, 8).map((own) => `${format.short(own.schedule, 30)} (${own.edge} lr)`).join(", ")}${edges.length > 8 ? ` and ${edges.length - 8} more` : ""}. A better lr may be outside of it: add lrs there.`),
       svg.behind(`Mean ${overview.metric.title} by base lr`, ["schedule", ...lrs.map((lr) => `lr ${format.number(lr)}`), "chosen", "edge"],
         lines.map((own) => [own.schedule, ...lrs.map((lr) => cell(own.points.find((point) => point.lr === lr))), format.number(own.chosen), own.edge || ""])),

@@ -20,9 +20,15 @@ const stagesView = (() => {
       data.runners.length > 0 && h("section", h("h2", "Processes"), runners(data.runners, overview.now)),
       h("section", h("div.heading", h("h2", "Stages over steps"), seedChoice(data.stages, state)),
         h("p.note", "A stage is trained once for all trials that are the same run so far; it ends where their learning rates differ. ", "Filled: trained. Dashed: being trained. Outlined: waits."),
-        tree(data.stages, state, width)),
+        tree(data, state, width)),
       h("section", h("h2", "Trials over time"), timeline(data, overview, width)),
     ];
+  }
+
+  /** The process with an id, by its number on its host. */
+  function processName(data, id) {
+    const runner = data.runners.find((item) => String(item.runner_id) === String(id));
+    return runner ? `process ${runner.pid}` : "earlier";
   }
 
   const fact = (name, text) => text && h("div", { key: name }, h("dt", name), h("dd", text));
@@ -102,7 +108,8 @@ const stagesView = (() => {
     return out;
   }
 
-  function tree(stages, state, width) {
+  function tree(data, state, width) {
+    const { stages } = data;
     const seed = seedOf(stages, state);
     const rows = ordered(stages.filter((stage) => String(stage.seed) === seed));
     if (!rows.length) return h("p.empty", "No stage yet.");
@@ -113,20 +120,20 @@ const stagesView = (() => {
     return [
       svg.chart("Stages over steps. Arrow keys move between stages.", width, box.bottom + 40,
         svg.xAxis(scale.ticks(0, last, width > 600 ? 8 : 4), x, box, format.count, "updates (steps)"),
-        shown.map(([stage, parent], row) => bar(stage, parent, row, x, box.top))),
+        shown.map(([stage, parent], row) => bar(data, stage, parent, row, x, box.top))),
       rows.length > MOST && h("p.note", `The first ${MOST} of ${format.count(rows.length)} stages.`),
       svg.behind(`Stages of seed ${seed}`, ["schedules", "from step", "to step", "trials", "state", "trained by"],
-        shown.map(([stage]) => [names(stage), format.count(stage.first), format.count(stage.end), format.count(stage.trials), stage.state, stage.runner === null ? "" : `process ${stage.runner}`])),
+        shown.map(([stage]) => [names(stage), format.count(stage.first), format.count(stage.end), format.count(stage.trials), stage.state, stage.runner === null ? "" : processName(data, stage.runner)])),
     ];
   }
 
   const names = (stage) => stage.schedules.map((name) => format.short(name, 30)).join(", ") + (stage.trials > stage.schedules.length ? ` (${format.plural(stage.trials, "trial")})` : "");
 
-  function bar(stage, parent, row, x, top) {
+  function bar(data, stage, parent, row, x, top) {
     const y = top + row * ROW + 2, height = ROW - 4;
     const from = x(stage.first), to = Math.max(from + 2, x(stage.end));
     const trained = stage.state === "done" ? to : x(Math.min(stage.end, stage.first + stage.trained));
-    const tip = `${names(stage)}\nsteps ${format.count(stage.first)} to ${format.count(stage.end)}, for ${format.plural(stage.trials, "trial")}\n${WORDS[stage.state] || stage.state}${stage.runner === null ? "" : `, process ${stage.runner}`}`;
+    const tip = `${names(stage)}\nsteps ${format.count(stage.first)} to ${format.count(stage.end)}, for ${format.plural(stage.trials, "trial")}\n${WORDS[stage.state] || stage.state}${stage.runner === null ? "" : `, ${processName(data, stage.runner)}`}`;
     const chosen = stage.schedules.some((name) => model.state.schedules.includes(name));
     const shapes = h("g", { class: `stage ${stage.state}${chosen ? " on" : ""}`, ...svg.point(tip, row === 0, { onclick: () => stage.schedules.forEach((name) => model.state.schedules.includes(name) || model.toggle("schedules", name)) }) },
       parent >= 0 && h("path.branch", { d: `M${from} ${top + parent * ROW + ROW / 2}V${y + height / 2}` }),
@@ -140,7 +147,7 @@ const stagesView = (() => {
   /** Puts spans of each process into as few rows as possible. */
   function pack(spans) {
     const rows = [];
-    for (const span of spans.slice().sort((a, b) => a.runner - b.runner || a.started_at - b.started_at)) {
+    for (const span of spans.slice().sort((a, b) => (String(a.runner) === String(b.runner) ? a.started_at - b.started_at : String(a.runner) < String(b.runner) ? -1 : 1))) {
       let row = rows.find((own) => own.runner === span.runner && own.end <= span.started_at);
       if (!row) rows.push(row = { runner: span.runner, end: 0, spans: [] });
       row.spans.push(span);
@@ -160,7 +167,7 @@ const stagesView = (() => {
       svg.chart("Trials over time. Arrow keys move between trials.", width, box.bottom + 40,
         svg.xAxis(scale.ticks(0, to - from, width > 600 ? 7 : 3), (t) => x(from + t), box, format.duration, `time since ${format.clock(from, now)}`),
         rows.map((row, i) => h("g",
-          row.runner !== rows[i - 1]?.runner && h("text", { x: 0, y: box.top + i * 16 + 12, class: "tick" }, row.runner === null ? "earlier" : `process ${row.runner}`),
+          row.runner !== rows[i - 1]?.runner && h("text", { x: 0, y: box.top + i * 16 + 12, class: "tick" }, processName(data, row.runner)),
           row.spans.map((item, k) => h("rect", {
             key: item.trial_id, class: `span ${item.status}`, x: x(item.started_at), y: box.top + i * 16 + 2, width: Math.max(1.5, x(item.end) - x(item.started_at) - 1), height: 12, rx: 2,
             ...svg.point(`${trialName(item)}\n${item.status}, ${format.duration(item.end - item.started_at)}${item.host ? `, ${item.host}` : ""}`, i + k === 0, { onclick: () => model.toggle("trials", item.trial_id) }),

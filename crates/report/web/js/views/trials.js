@@ -138,8 +138,8 @@ const trialsView = (() => {
     const height = Math.min(HEIGHT, rows.length * ROW + 44);
     scrollTop = Math.min(scrollTop, Math.max(0, rows.length * ROW - height + 44));
     focusRow = Math.min(focusRow, rows.length - 1);
-    const first = Math.max(0, Math.floor(scrollTop / ROW) - 6);
-    const last = Math.min(rows.length, first + Math.ceil(height / ROW) + 12);
+    const first = Math.max(0, Math.floor(scrollTop / ROW) - 3);
+    const last = Math.min(rows.length, first + Math.ceil(height / ROW) + 6);
     const ids = new Set(state.trials);
     return h("div.scroll.trials", {
             tabindex: 0, role: "region", "aria-label": "Trials, arrow keys move, Space selects", style: { height: `${height}px` },
