@@ -63,7 +63,7 @@ const stagesView = (() => {
     return h("li", { key: item.trial_id },
       h("span.text", { dir: "auto" }, trialName(item)),
       h("span.track", { role: "progressbar", "aria-label": `Progress of ${trialName(item)}`, "aria-valuemin": 0, "aria-valuemax": 100, "aria-valuenow": Math.round(100 * share) }, h("span.fill", { style: { width: `${100 * share}%` } })),
-      h("small", `${format.count(item.steps_done)} of ${format.count(item.steps)} steps, for ${format.duration(Math.max(0, now - item.started_at))}${item.attempts > 1 ? `, attempt ${item.attempts}` : ""}`), log(item.trial_id));
+      h("small", `${format.count(item.steps_done)} of ${format.count(item.steps)} steps${item.started_at ? `, for ${format.duration(Math.max(0, now - item.started_at))}` : ""}${item.attempts > 1 ? `, attempt ${item.attempts}` : ""}`), log(item.trial_id));
   }
 
   function runners(list, now) {
