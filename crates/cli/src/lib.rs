@@ -2,13 +2,13 @@
 //! reports its outcome.
 
 mod args;
-mod column;
 mod command;
 mod diagnostics;
 mod document;
 mod exit;
 mod global;
 mod input;
+mod live;
 mod observer;
 mod output;
 mod progress;

@@ -43,6 +43,11 @@ pub(crate) async fn stoppable<T>(work: impl AsyncFnOnce(&Stop) -> T) -> T {
     done
 }
 
+/// Ends at the first Ctrl-C, SIGTERM or closed terminal.
+pub(crate) async fn until_signal() {
+    signal().await;
+}
+
 async fn stop_on_signals(stop: Stop) {
     signal().await;
     stop.request();

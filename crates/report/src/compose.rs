@@ -7,7 +7,7 @@ use verdict::budgets::by_budget;
 use verdict::family::Verdict;
 use verdict::numbers::{Rounding, short};
 use verdict::ranking::{Line, Options, Protocol, Ranking};
-use verdict::results::{RunResult, RunState, grids};
+use verdict::results::{Grid, RunResult, RunState, grids};
 use verdict::score::Direction;
 use verdict::warnings::Warning;
 
@@ -198,26 +198,20 @@ fn curve(schedule: &str, runs: &[Vec<Step>], validated: bool) -> Curve {
     };
     let mut curve = Curve { schedule: schedule.to_owned(), ..Curve::default() };
     for end in ends {
-        let values: Vec<f64> = runs
-            .iter()
-            .filter_map(|run| {
-                if validated {
-                    let at = usize::try_from(end).ok()?.checked_sub(1)?;
-                    return run.get(at)?.valid_loss;
-                }
-                let end = usize::try_from(end).ok()?.min(run.len());
-                let interval = run.get(end.saturating_sub(every)..end)?;
-                stats::summary(&interval.iter().map(|step| step.train_loss).collect::<Vec<_>>())
-                    .map(|s| s.mean)
-            })
-            .filter(|x| x.is_finite())
-            .collect();
-        let Some(summary) = stats::summary(&values) else { continue };
-        let sd = summary.sd.unwrap_or(0.0);
+        let values = runs.iter().filter_map(|run| {
+            if validated {
+                let at = usize::try_from(end).ok()?.checked_sub(1)?;
+                return run.get(at)?.valid_loss;
+            }
+            let end = usize::try_from(end).ok()?.min(run.len());
+            let interval = run.get(end.saturating_sub(every)..end)?;
+            stats::summary(&interval.iter().map(|step| step.train_loss).collect::<Vec<_>>()).map(|s| s.mean)
+        });
+        let Some(band) = Band::over(values) else { continue };
         curve.steps.push(end);
-        curve.mean.push(summary.mean);
-        curve.low.push(summary.mean - sd);
-        curve.high.push(summary.mean + sd);
+        curve.mean.push(band.mean);
+        curve.low.push(band.low);
+        curve.high.push(band.high);
     }
     let every = all.div_ceil(4 * POINTS).max(1);
     for step in first.iter().step_by(every).chain(first.last()) {
@@ -227,22 +221,69 @@ fn curve(schedule: &str, runs: &[Vec<Step>], validated: bool) -> Curve {
     curve
 }
 
+/// A point of a curve: the mean over runs, and one standard deviation below and above it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Band {
+    pub(crate) mean: f64,
+    pub(crate) low: f64,
+    pub(crate) high: f64,
+    /// Number of runs with a finite value.
+    pub(crate) n: usize,
+}
+
+impl Band {
+    /// The band over the finite values of the runs; `None` without any.
+    pub(crate) fn over(values: impl Iterator<Item = f64>) -> Option<Self> {
+        let values: Vec<f64> = values.filter(|x| x.is_finite()).collect();
+        let summary = stats::summary(&values)?;
+        let sd = summary.sd.unwrap_or(0.0);
+        Some(Self { mean: summary.mean, low: summary.mean - sd, high: summary.mean + sd, n: values.len() })
+    }
+}
+
+/// The results of a schedule at one base lr.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct LrPoint<'a> {
+    pub(crate) lr: f64,
+    /// Mean of the best variant at this lr.
+    pub(crate) mean: Option<f64>,
+    /// Number of diverged runs of all variants.
+    pub(crate) diverged: usize,
+    /// The runs of all variants.
+    pub(crate) runs: Vec<&'a RunResult>,
+    /// Config of the best variant.
+    pub(crate) best: Option<&'a str>,
+}
+
+/// The results at each base lr of a grid, lowest first.
+pub(crate) fn lr_points<'a>(grid: &Grid<'a>, direction: Direction) -> Vec<LrPoint<'a>> {
+    let point = |lr: f64| {
+        let at: Vec<_> = grid.configs.iter().filter(|config| config.base_lr == lr).collect();
+        let runs: Vec<&RunResult> = at.iter().flat_map(|config| config.runs.iter().copied()).collect();
+        let means = at.iter().filter_map(|config| {
+            let values: Vec<f64> = config.runs.iter().filter_map(|run| run.value()).collect();
+            let mean = stats::summary(&values).map(|s| s.mean).filter(|mean| mean.is_finite())?;
+            Some((mean, config.id))
+        });
+        let best = means.min_by(|a, b| direction.compare(a.0, b.0));
+        LrPoint {
+            lr,
+            mean: best.map(|(mean, _)| mean),
+            best: best.map(|(_, id)| id),
+            diverged: runs.iter().filter(|run| run.state == RunState::Diverged).count(),
+            runs,
+        }
+    };
+    grid.lrs().into_iter().map(point).collect()
+}
+
 /// Means over each schedule's lr grid, from all runs; each lr is at its best variant.
 fn sensitivity(ranking: &Ranking, results: &[RunResult]) -> Vec<Sensitivity> {
     let grids = grids(results, ranking.budget);
     let of = |line: &Line| {
         let grid = grids.iter().find(|grid| grid.schedule == line.schedule)?;
-        let points = grid.lrs().into_iter().map(|lr| {
-            let at: Vec<_> = grid.configs.iter().filter(|config| config.base_lr == lr).collect();
-            let runs = || at.iter().flat_map(|config| &config.runs);
-            let diverged = runs().filter(|run| run.state == RunState::Diverged).count();
-            let means = at.iter().filter_map(|config| {
-                let values: Vec<f64> = config.runs.iter().filter_map(|run| run.value()).collect();
-                stats::summary(&values).map(|s| s.mean).filter(|mean| mean.is_finite())
-            });
-            let mean = means.min_by(|a, b| ranking.metric.direction.compare(*a, *b));
-            (lr, mean, diverged)
-        });
+        let points = lr_points(grid, ranking.metric.direction).into_iter();
+        let points = points.map(|point| (point.lr, point.mean, point.diverged));
         Some(Sensitivity {
             schedule: line.schedule.clone(),
             points: points.collect(),

@@ -1,6 +1,7 @@
 //! Renders verdicts, curves and rows as tables, Markdown, HTML, SVG, PNG and TensorBoard files, for people and programs. The crate
 //! `verdict` draws the conclusions.
 
+pub mod assets;
 mod audit_rows;
 mod chart;
 pub mod comparison_text;
@@ -19,6 +20,7 @@ pub mod rows;
 pub mod tensorboard;
 #[cfg(test)]
 mod verdict_tests;
+pub mod views;
 pub mod wrap;
 
 pub use audit_rows::audit_rows;

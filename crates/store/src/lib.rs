@@ -7,6 +7,7 @@
 mod backend;
 mod error;
 mod event;
+mod live;
 mod location;
 #[cfg(test)]
 mod measurements;
@@ -28,6 +29,7 @@ mod tables;
 mod verify;
 
 pub use error::StoreError;
+pub use live::{StepMean, SweepCounts, TrialStage};
 pub use location::{Location, Server};
 pub use merge::{Conflict, Merged, Origin};
 pub use query::{Table, Value};

@@ -57,6 +57,17 @@ impl Reader {
         }
     }
 
+    /// Whether the database is a file and not on a server.
+    pub(crate) fn is_file(&self) -> bool {
+        matches!(self.0, Connection::Sqlite(_))
+    }
+
+    /// Whether it reads a copy of the database, which does not follow later writes: of an older version, or on a network file
+    /// system.
+    pub fn is_copy(&self) -> bool {
+        matches!(&self.0, Connection::Sqlite(reading) if reading.is_copy())
+    }
+
     pub(crate) fn conn(&mut self) -> Conn<'_> {
         match &mut self.0 {
             Connection::Sqlite(reading) => Conn::Sqlite(&mut reading.connection),

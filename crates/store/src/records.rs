@@ -1,7 +1,10 @@
 //! Records of trials and environments. Their SQL is generated from the lists of columns in `spec::record`.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
+
+use futures_util::TryStreamExt;
 
 use spec::record::{
     COLUMNS, Column, ENVIRONMENT_COLUMNS, Environment, Kind, Source, Status, TrialRecord, Value,
@@ -41,11 +44,20 @@ pub(crate) enum Which<'a> {
     Cells(&'a str),
     /// The same without repeated runs of one schedule.
     Runs(&'a str),
+    /// The trials of a sweep that are in progress, and those that started or ended at this time or later.
+    Recent(&'a str, i64),
 }
 
 impl Which<'_> {
-    fn from(self) -> (&'static str, &'static str) {
-        match self {
+    fn from(self) -> (Cow<'static, str>, &'static str) {
+        let (from, order) = match self {
+            Self::Recent(_, since) => {
+                let from = format!(
+                    "FROM trials AS t WHERE t.trial_id IN (SELECT trial_id FROM cells WHERE sweep = $1)
+                    AND (t.status = 'running' OR t.started_at >= {since} OR t.finished_at >= {since})"
+                );
+                return (from.into(), "t.trial_id");
+            }
             Self::All => ("FROM trials AS t WHERE $1 = ''", "t.trial_id"),
             Self::Trial(_) => ("FROM trials AS t WHERE t.trial_id = $1", "t.trial_id"),
             Self::Cells(_) => (
@@ -56,13 +68,14 @@ impl Which<'_> {
                 "FROM cells AS c JOIN trials AS t ON t.trial_id = c.trial_id WHERE c.sweep = $1 AND c.repeats = 0",
                 "c.position",
             ),
-        }
+        };
+        (from.into(), order)
     }
 
     fn bound(&self) -> &str {
         match self {
             Self::All => "",
-            Self::Trial(bound) | Self::Cells(bound) | Self::Runs(bound) => bound,
+            Self::Trial(bound) | Self::Cells(bound) | Self::Runs(bound) | Self::Recent(bound, _) => bound,
         }
     }
 
@@ -82,11 +95,16 @@ impl Which<'_> {
 /// Reads records. Reads the config only for a single trial, because configs are long.
 pub(crate) async fn read(mut conn: Conn<'_>, which: Which<'_>) -> Result<Vec<TrialRecord>, sqlx::Error> {
     let (from, order) = which.from();
-    let environments = environments(conn.reborrow(), from, which.bound()).await?;
+    let environments = environments(conn.reborrow(), &from, which.bound()).await?;
     let sql = format!("SELECT {} {from} ORDER BY {order}", which.selected());
     let records: Result<Vec<TrialRecord>, sqlx::Error> = on!(conn, c => {
-        let rows = sqlx::query(AssertSqlSafe(sql)).bind(which.bound()).fetch_all(c).await?;
-        rows.iter().map(|row| of_row(row, COLUMNS)).collect()
+        // Row by row: the rows of a large sweep would need far more memory than the records.
+        let mut rows = sqlx::query(AssertSqlSafe(sql)).bind(which.bound()).fetch(c);
+        let mut records = Vec::new();
+        while let Some(row) = rows.try_next().await? {
+            records.push(of_row(&row, COLUMNS)?);
+        }
+        Ok(records)
     });
     let mut records = records?;
     for record in &mut records {

@@ -6,19 +6,24 @@
 //! a plain [`Context`]. Nothing here prints, reads arguments or handles signals.
 
 pub mod atomic_file;
+pub mod code;
 mod context;
 mod error;
 mod event;
+pub mod logs;
 pub mod lookup;
 pub mod notes;
 pub mod origins;
 pub mod plan;
+pub mod processes;
 pub mod programs;
 pub mod ranked;
 pub mod results;
 pub mod rounds;
 mod shard;
+pub mod shell;
 pub mod source;
+pub mod standing;
 pub mod stored;
 pub mod train;
 pub mod weights;

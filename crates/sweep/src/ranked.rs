@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use store::{Reader, Status};
+use store::{Reader, Status, TrialRecord};
 use verdict::budgets::over_budgets;
 use verdict::ranking::Options;
 use verdict::results::{RunResult, budgets};
@@ -46,6 +46,19 @@ pub struct Ranked {
 /// The store can't be read, or has no run with this metric or budget.
 pub async fn ranked(reader: &mut Reader, sweep: &str, how: &RankBy) -> Result<Ranked, Error> {
     let rows = reader.results(sweep).await?;
+    ranked_rows(reader, sweep, rows, how).await
+}
+
+/// Ranks a sweep whose runs were read before: `rows` is what [`Reader::results`] returned.
+///
+/// # Errors
+/// The store can't be read, or has no run with this metric or budget.
+pub async fn ranked_rows(
+    reader: &mut Reader,
+    sweep: &str,
+    rows: Vec<TrialRecord>,
+    how: &RankBy,
+) -> Result<Ranked, Error> {
     let losses = match how.metric {
         Metric::Best => reader.best_losses(sweep).await?,
         Metric::Tail(steps) => reader.tail_losses(sweep, steps).await?,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::str::FromStr;
 
 use store::{Status, TrialRecord};
 use verdict::results::{RunResult, RunState};
@@ -31,6 +32,27 @@ impl fmt::Display for Metric {
             Metric::Tail(steps) => write!(f, "tail:{steps}"),
             Metric::TestLoss => write!(f, "test_loss"),
             Metric::Accuracy => write!(f, "accuracy"),
+        }
+    }
+}
+
+impl FromStr for Metric {
+    type Err = String;
+
+    /// Parses the value of `--metric`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let tail = text.strip_prefix("tail:").and_then(|steps| {
+            // Also as in 1e3.
+            let exact = |x: &f64| x.fract() == 0.0 && (1.0..=f64::from(u32::MAX)).contains(x);
+            steps.parse().ok().or_else(|| steps.parse().ok().filter(exact).map(|x| x as u32))
+        });
+        match (text, tail) {
+            ("final", _) => Ok(Self::Final),
+            ("best", _) => Ok(Self::Best),
+            ("test_loss", _) => Ok(Self::TestLoss),
+            ("accuracy", _) => Ok(Self::Accuracy),
+            (_, Some(steps @ 1..)) => Ok(Self::Tail(steps)),
+            _ => Err("expected final, best, tail:N (as in tail:50), test_loss or accuracy".to_owned()),
         }
     }
 }

@@ -62,7 +62,7 @@ pub fn deciding_runs(spec: &Spec) -> u64 {
 }
 
 /// Steps of the runs that the deciding seeds will need.
-pub(crate) fn deciding_steps(spec: &Spec) -> u64 {
+pub fn deciding_steps(spec: &Spec) -> u64 {
     spec.seeds.deciding() * spec.schedules.len() as u64 * budgets(spec).iter().sum::<u64>()
 }
 

@@ -19,12 +19,19 @@ pub struct Mean {
     pub schedule: String,
     /// Mean over its seeds.
     pub mean: f64,
+    /// Its best base lr at this budget.
+    pub base_lr: f64,
 }
 
 impl AtBudget {
     /// The mean of a schedule.
     pub fn mean(&self, schedule: &str) -> Option<f64> {
-        self.means.iter().find(|of| of.schedule == schedule).map(|of| of.mean)
+        self.of(schedule).map(|of| of.mean)
+    }
+
+    /// The mean of a schedule and the lr that it is at.
+    pub fn of(&self, schedule: &str) -> Option<&Mean> {
+        self.means.iter().find(|of| of.schedule == schedule)
     }
 }
 
@@ -35,7 +42,8 @@ pub fn by_budget(ranking: &Ranking, results: &[RunResult], options: &Options) ->
     }
     let means = |steps: i64| {
         let ranking = rank(results, &Options { budget: Some(steps), ..options.clone() });
-        let of = |line: Line| line.mean.map(|mean| Mean { schedule: line.schedule, mean });
+        let of =
+            |line: Line| line.mean.map(|mean| Mean { mean, base_lr: line.base_lr, schedule: line.schedule });
         ranking.lines.into_iter().filter_map(of).collect()
     };
     ranking.budgets.iter().map(|&steps| AtBudget { steps, means: means(steps) }).collect()

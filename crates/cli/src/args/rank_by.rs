@@ -1,17 +1,17 @@
 //! The metric that schedules are ranked by.
 
+use std::str::FromStr;
+
 use clap::Args;
 use sweep::ranked::RankBy;
 use sweep::results::Metric;
-
-use super::whole;
 
 /// The metric that schedules are ranked by.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct RankArgs {
     /// Metric to rank by: final (validation loss after the last step), best (lowest validation loss), tail:N (mean training
     /// loss of the last N steps), test_loss or accuracy (on the test data; the lr is still chosen by the final validation loss)
-    #[arg(long, default_value_t, value_parser = metric)]
+    #[arg(long, default_value_t, value_parser = <Metric as FromStr>::from_str)]
     pub metric: Metric,
     /// Rank the runs with this many steps [default: the longest runs]
     #[arg(long, value_name = "STEPS")]
@@ -32,18 +32,6 @@ impl From<&RankArgs> for RankBy {
     fn from(args: &RankArgs) -> Self {
         let RankArgs { metric, budget, rope } = *args;
         Self { metric, budget, rope }
-    }
-}
-
-fn metric(text: &str) -> Result<Metric, String> {
-    let tail = text.strip_prefix("tail:").and_then(|steps| whole(1..=u32::MAX)(steps).ok());
-    match (text, tail) {
-        ("final", _) => Ok(Metric::Final),
-        ("best", _) => Ok(Metric::Best),
-        ("test_loss", _) => Ok(Metric::TestLoss),
-        ("accuracy", _) => Ok(Metric::Accuracy),
-        (_, Some(steps)) => Ok(Metric::Tail(steps)),
-        _ => Err("expected final, best, tail:N (as in tail:50), test_loss or accuracy".to_owned()),
     }
 }
 

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use store::Status;
+use sweep::logs;
 use sweep::lookup::trial;
-use sweep::stored::{open, retrained};
+use sweep::stored::open;
 use sweep::wait_for;
 
 use crate::args::{TrialArg, path, whole};
@@ -36,25 +37,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let row = wait_for(async {
         trial(&mut open(&global.context).await?, &args.which.named(), &global.context).await
     })?;
-    let id = &row.trial_id;
-    if retrained(&row, &global.context)?.config.task.program().is_none() {
-        return Err(Failure::usage(format_args!(
-            "trial {id} has no log: sweep trained it itself, without a program"
-        )));
-    }
-    let path = global.context.store.trials(args.checkpoints.as_deref()).join(id).join(program::LOG);
-    let mut log = match File::open(&path) {
-        Ok(log) => log,
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let why = if row.status == Status::Queued {
-                "it has not started yet"
-            } else {
-                "it ran on another machine or in another folder"
-            };
-            return Err(Failure::usage(format_args!("trial {id} has no log at {}: {why}", path.display())));
-        }
-        Err(error) => return Err(unreadable(&path, &error)),
-    };
+    let (mut log, path) = logs::open(&row, args.checkpoints.as_deref(), &global.context)?;
     if let Some(lines) = args.tail {
         skip(&mut log, lines).map_err(|error| unreadable(&path, &error))?;
     }

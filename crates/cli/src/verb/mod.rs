@@ -5,6 +5,7 @@ mod cancel;
 mod check;
 mod compare;
 mod completions;
+mod dashboard;
 mod doctor;
 mod expect;
 mod export;
@@ -30,6 +31,7 @@ mod worker;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use self::dashboard::failure as dashboard_failure;
 use crate::args::GlobalArgs;
 use crate::exit::Outcome;
 use crate::global::Global;
@@ -39,6 +41,7 @@ Examples:
   sweep new --csv data.csv --label y    write a sweep file for your data
   sweep experiments/mnist.yaml          train what is missing, then rank
   sweep plan experiments/mnist.yaml     count the runs and estimate the time
+  sweep dashboard                       watch it in a browser
   sweep compare cosine wsd              is one better than the other?
   sweep query \"select * from ranking\"   query the database
 
@@ -109,6 +112,8 @@ verbs! {
         Export(export),
     }
     Inspect {
+        /// Show sweeps live in a browser
+        Dashboard(dashboard),
         /// Show the progress of each sweep, and what is stuck
         Status(status),
         /// Show one trial

@@ -2,10 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use sweep::ranked::RankBy;
+use sweep::wait_for;
+
 use crate::args::{RankArgs, path};
 use crate::document::document;
 use crate::exit::{Failure, Outcome, print, say};
 use crate::global::Global;
+use crate::input::show_note;
 use crate::output::Output;
 
 #[derive(Debug, clap::Args)]
@@ -33,10 +37,14 @@ pub(crate) enum Page {
 
 pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let page = page(args)?;
-    let document = document(global, args.sweep.as_deref(), &(&args.how).into())?;
+    let (word, how) = (args.sweep.as_deref(), RankBy::from(&args.how));
     let text = match page {
-        Page::Html => report::html(&document),
-        Page::Md => report::markdown(&document),
+        Page::Html => {
+            let (made, note) = wait_for(dashboard::report(word, &how, &global.context))?;
+            show_note(note.as_deref(), global);
+            report::html(&made.document, &made.snapshot)
+        }
+        Page::Md => report::markdown(&document(global, word, &how)?),
     };
     let Some(path) = &args.output else { return print(&text) };
     Output::file(path)?.write_whole(text.as_bytes())?;

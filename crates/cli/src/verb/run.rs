@@ -13,6 +13,7 @@ use crate::args::{FormatArg, TrainingArgs, Warnings, path, whole};
 use crate::exit::{Outcome, print, say};
 use crate::global::Global;
 use crate::input::{show_note, sweep_file, warn_of_stored};
+use crate::live;
 use crate::observer::printer;
 use crate::shell::{quoted, store_option};
 use crate::signals::stoppable;
@@ -31,6 +32,12 @@ pub(crate) struct Args {
     /// Train only part I of N parts of the sweep, in a separate store; `sweep merge` merges the parts
     #[arg(long, value_name = "I/N", value_parser = shard)]
     pub shard: Option<Shard>,
+    /// Show the sweep live in a browser while it is trained [default address: 127.0.0.1:8080]
+    #[arg(
+        long, value_name = "HOST:PORT", num_args = 0..=1, require_equals = true,
+        default_missing_value = "127.0.0.1:8080", value_parser = live::address
+    )]
+    pub dashboard: Option<live::Address>,
     #[command(flatten)]
     pub training: TrainingArgs,
     #[command(flatten)]
@@ -56,6 +63,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let options = args.training.options(workers, true, context)?;
     let name = plan.name.clone();
     let (all, shard) = (plan.trials.len(), args.shard);
+    let dashboard = args.dashboard.as_ref().map(|at| live::start(at, &name, context)).transpose()?.flatten();
     let (summary, ranked) = wait_for(async {
         let summary = stoppable(async |stop| {
             let training = Training { context, options: &options, stop };
@@ -65,6 +73,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
         let mut reader = open(context).await?;
         Ok::<_, Error>((summary, ranked(&mut reader, &name, &RankBy::default()).await?))
     })?;
+    drop(dashboard);
     if let Some(shard) = shard {
         if !global.quiet && summary.stopped + summary.not_started == 0 {
             say(format_args!(

@@ -7,9 +7,9 @@ use sweep::stored::open;
 use sweep::wait_for;
 
 use crate::args::{FormatArg, TrialArg};
-use crate::column::cell;
 use crate::exit::{Failure, Outcome, print};
 use crate::global::Global;
+use dashboard::exported::cell;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

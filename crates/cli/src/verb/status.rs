@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use dashboard::exported::utc;
 use report::{Cell, Format, Rows};
 use store::{RunnerStatus, RunningTrial, SweepStatus};
 use sweep::lookup::sweep;
+use sweep::processes::{advice_on_runners, advice_on_sweep, is_stuck, state};
 use sweep::stored::open;
 use sweep::wait_for;
 
@@ -12,7 +14,7 @@ use crate::args::FormatArg;
 use crate::exit::{Failure, Outcome, print};
 use crate::global::Global;
 use crate::slurm;
-use crate::words::{span, utc};
+use crate::words::span;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -90,21 +92,6 @@ fn in_store(args: &Args, jobs: &[slurm::Task], global: &Global) -> Outcome {
         text.push('\n');
     }
     print(&text)
-}
-
-/// The state of a process.
-fn state(runner: &RunnerStatus) -> &'static str {
-    match runner.dead {
-        Some(true) => "died",
-        _ if runner.silent_ms > runner.lease_ms => "silent",
-        _ if runner.workers == 0 => "coordinating",
-        _ if runner.idle => "waiting",
-        _ => "training",
-    }
-}
-
-fn is_stuck(runner: &RunnerStatus) -> bool {
-    matches!(state(runner), "died" | "silent")
 }
 
 fn rows(sweeps: &[SweepStatus], runners: &[RunnerStatus]) -> Rows {
@@ -207,39 +194,7 @@ fn ago(now: i64, then: i64) -> String {
 
 /// Advice on what is stuck.
 fn advice(sweeps: &[SweepStatus], runners: &[RunnerStatus]) -> Vec<String> {
-    let mut all = Vec::new();
-    for runner in runners {
-        let trials = runner.trials;
-        match state(runner) {
-            "died" => all.push(format!(
-                "process {} died while it had {trials} trials: run `sweep FILE` to continue them",
-                runner.pid
-            )),
-            "silent" => all.push(format!(
-                "process {} on {} has not responded for {}: is it suspended? Another `sweep FILE` takes over its {trials} trials",
-                runner.pid,
-                runner.host,
-                span(Duration::from_millis(runner.silent_ms.unsigned_abs()))
-            )),
-            _ => {}
-        }
-    }
-    for status in sweeps {
-        if status.failed > 0 {
-            all.push(format!(
-                "{}: {} failed (reasons: sweep query \"select trial_id, error from trials where status = 'failed'\"); run the sweep \
-                 file again to retry them",
-                status.sweep, status.failed
-            ));
-        }
-        let waiting = status.queued + status.stopped + status.left_over;
-        let is_trained = runners.iter().any(|runner| runner.sweep.as_deref() == Some(status.sweep.as_str()));
-        if waiting > 0 && !is_trained {
-            all.push(format!(
-                "{}: {waiting} trials are waiting and no process is training: run `sweep FILE` to continue",
-                status.sweep
-            ));
-        }
-    }
+    let mut all = advice_on_runners(runners);
+    all.extend(sweeps.iter().flat_map(|status| advice_on_sweep(status, runners)));
     all
 }

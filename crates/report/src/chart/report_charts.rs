@@ -68,8 +68,8 @@ fn difference(i: usize, line: &RankedSchedule, y: f64, axis: &Axis) -> Shape {
     Shape::Row { i, faint: line.verdict != "worse", shapes }
 }
 
-/// Top and bottom of the cursor in [`curves`].
-pub(crate) const CURSOR: (f64, f64) = (10.0, 480.0);
+/// Top and bottom of [`curves`].
+const CURSOR: (f64, f64) = (10.0, 480.0);
 
 /// The curves of the ranked schedules, each with the schedule's index in the ranking.
 pub(crate) fn drawn_curves(document: &Document) -> Vec<(usize, &Curve)> {
@@ -78,7 +78,7 @@ pub(crate) fn drawn_curves(document: &Document) -> Vec<(usize, &Curve)> {
 }
 
 /// The last step that [`curves`] shows.
-pub(crate) fn last_step(document: &Document) -> Option<u64> {
+fn last_step(document: &Document) -> Option<u64> {
     drawn_curves(document)
         .iter()
         .flat_map(|(_, curve)| curve.steps.iter().chain(&curve.lr_steps))
@@ -113,7 +113,7 @@ pub(crate) fn curves(document: &Document) -> Result<Chart, NoChart> {
     let description = "Mean over seeds with a band of one standard deviation; learning rates below. The table has the numbers.";
     let mut chart = Chart::new(528.0, title, description);
     chart.y(&y, 9, &document.curve_metric);
-    chart.y(&rate, 4, if is_truncated { "lr (truncated)" } else { "lr" });
+    chart.y(&rate, 4, if is_truncated { "lr (higher values cut off)" } else { "learning rate" });
     chart.x(&x, CURSOR, "step");
     for (i, curve) in curves.iter().rev() {
         let steps: Vec<f64> = curve.steps.iter().map(|step| *step as f64).collect();

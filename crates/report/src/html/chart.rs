@@ -21,13 +21,13 @@ fn colour(i: usize) -> String {
     format!("k{}", i % STYLES % 7)
 }
 
-/// The SVG element, with title and description for screen readers. `attributes` and `body` are added to it.
-pub(super) fn svg(chart: &Chart, id: &str, attributes: &str, body: &str) -> String {
+/// The SVG element, with title and description for screen readers.
+pub(super) fn svg(chart: &Chart, id: &str) -> String {
     let mut shapes = String::new();
     chart.shapes.iter().for_each(|shape| draw(&mut shapes, shape));
     format!(
-        "<svg id=\"{id}\" viewBox=\"0 0 {WIDTH} {}\" role=\"img\" aria-labelledby=\"{id}-t {id}-d\"{attributes}>\
-         <title id=\"{id}-t\">{}</title><desc id=\"{id}-d\">{}</desc>{shapes}{body}</svg>",
+        "<svg id=\"{id}\" viewBox=\"0 0 {WIDTH} {}\" role=\"img\" aria-labelledby=\"{id}-t {id}-d\">\
+         <title id=\"{id}-t\">{}</title><desc id=\"{id}-d\">{}</desc>{shapes}</svg>",
         chart.height,
         escape(&chart.title),
         escape(&chart.description)

@@ -1,41 +1,40 @@
-//! Renders a report as one HTML page that needs no network. The charts are drawn here and work without the script, which adds a
-//! cursor, a legend that hides schedules and the choice of a theme. The same document gives the same bytes.
+//! Renders a report as one HTML page that needs no network: the page of the dashboard with its data inside. Where scripts are off
+//! it shows the text and the pictures that are drawn here. The same data give the same bytes.
 
 mod chart;
 
 use std::fmt::Write;
 
-use serde_json::json;
-
 use self::chart::{look, svg};
-use crate::chart::report_charts::{self, CURSOR, drawn_curves};
-use crate::chart::{Chart, LEFT, NoChart, RIGHT};
+use crate::assets::offline_page;
+use crate::chart::report_charts::{self, drawn_curves};
+use crate::chart::{Chart, NoChart};
 use crate::document::Document;
-use crate::escape::{escape, is_bidi_mark};
+use crate::escape::escape;
 use crate::markdown::{head, row};
+use crate::views::Snapshot;
 use verdict::numbers::{capital, short};
 
+/// The style of the page where scripts are off.
 const STYLE: &str = include_str!("style.css");
-const SCRIPT: &str = include_str!("script.js");
 
-/// The document as a page.
-pub fn html(document: &Document) -> String {
+/// The page of a report: the page of the dashboard with all its data. Where scripts are off it shows the document.
+pub fn html(document: &Document, snapshot: &Snapshot) -> String {
+    let title = format!("{}: learning-rate schedules compared", document.sweep);
+    // Plain data always have a text.
+    let data = serde_json::to_string(snapshot).unwrap_or_default();
+    offline_page(&title, &data, &body(document))
+}
+
+/// The document as text with pictures.
+fn body(document: &Document) -> String {
     let mut page = String::new();
     let sweep = escape(&document.sweep);
-    let _ = write!(
-        page,
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; script-src \
-         'unsafe-inline'; img-src data:\">\n<link rel=\"icon\" href=\"data:,\">\n<title>{sweep}: learning-rate schedules compared</title>\n\
-         <style>\n{STYLE}</style>\n</head>\n<body>\n<a class=\"skip\" href=\"#main\">Skip to the verdict</a>\n<header>\n<h1>{sweep}</h1>\n"
-    );
+    let _ = write!(page, "<style>\n{STYLE}</style>\n<header>\n<h1>{sweep}</h1>\n");
     if !document.question.is_empty() {
         let _ = writeln!(page, "<p class=\"question\">{}</p>", escape(&document.question));
     }
-    page.push_str(
-        "<button type=\"button\" id=\"theme\" hidden>Dark</button>\n</header>\n<main id=\"main\">\n",
-    );
+    page.push_str("</header>\n<main>\n");
     let _ = writeln!(page, "<p class=\"verdict\">{}</p>", escape(&document.verdict));
     section(&mut page, "warnings", "Warnings", &warnings(document));
     section(&mut page, "ranking", "Ranking", &ranking(document));
@@ -57,13 +56,7 @@ pub fn html(document: &Document) -> String {
     section(&mut page, "again", "Reproduce it", &again);
     let file = format!("<pre><code>{}</code></pre>\n", escape(&document.file_text));
     section(&mut page, "file", "Sweep file", &file);
-    let _ = write!(
-        page,
-        "</main>\n<footer><p>{}</p></footer>\n<script type=\"application/json\" id=\"data\">{}</script>\n<script>\n{SCRIPT}</script>\n\
-         </body>\n</html>\n",
-        escape(&document.generated_by),
-        data(document)
-    );
+    let _ = write!(page, "</main>\n<footer><p>{}</p></footer>\n", escape(&document.generated_by));
     page
 }
 
@@ -163,8 +156,7 @@ fn legend(document: &Document) -> String {
         .enumerate()
         .map(|(i, line)| {
             format!(
-                "<li><button type=\"button\" data-s=\"{i}\" aria-pressed=\"true\"><svg viewBox=\"0 0 34 10\" aria-hidden=\"true\">\
-                 <path {} d=\"M1 5L33 5\"/></svg>{}</button></li>\n",
+                "<li><svg viewBox=\"0 0 34 10\" aria-hidden=\"true\"><path {} d=\"M1 5L33 5\"/></svg>{}</li>\n",
                 look(i),
                 escape(&line.schedule)
             )
@@ -191,7 +183,7 @@ fn forest(document: &Document) -> String {
         Ok(chart) => chart,
         Err(why) => return no_chart(why),
     };
-    let svg = svg(&chart, "forest", "", "");
+    let svg = svg(&chart, "forest");
     let undrawn = undrawn(&chart);
     format!(
         "<div class=\"scroll\" tabindex=\"0\">{svg}</div>\n<p>Faint: not significantly different from the first schedule.</p>\n{undrawn}"
@@ -203,12 +195,7 @@ fn curves(document: &Document) -> String {
         Ok(chart) => chart,
         Err(why) => return no_chart(why),
     };
-    let last = report_charts::last_step(document).unwrap_or_default();
-    let (top, bottom) = CURSOR;
-    let cursor =
-        format!("<line id=\"cursor\" y1=\"{top}\" y2=\"{bottom}\" x1=\"0\" x2=\"0\" visibility=\"hidden\"/>");
-    let more = format!(" tabindex=\"0\" data-left=\"{LEFT}\" data-right=\"{RIGHT}\" data-last=\"{last}\"");
-    let svg = svg(&chart, "plot-curves", &more, &cursor);
+    let svg = svg(&chart, "plot-curves");
     let rows: String = drawn_curves(document)
         .iter()
         .map(|(_, curve)| {
@@ -224,9 +211,7 @@ fn curves(document: &Document) -> String {
         .collect();
     let head = ["schedule", "first point", "last point", "highest lr", "last lr"];
     format!(
-        "<p>Mean over seeds with a band of one standard deviation, at up to 80 points. Point at the chart, or use the arrow keys in it, to read \
-         values.</p>\n<div class=\"scroll\">{svg}</div>\n<output id=\"read\" aria-live=\"polite\"></output>\n{}\
-         <details><summary>As a table</summary>\n{}</details>\n",
+        "<p>Mean over seeds with a band of one standard deviation, at up to 80 points.</p>\n<div class=\"scroll\">{svg}</div>\n{}<details><summary>As a table</summary>\n{}</details>\n",
         undrawn(&chart),
         table(&format!("Mean {}", document.curve_metric), &head, &format!("<tbody>\n{rows}</tbody>\n"))
     )
@@ -258,7 +243,7 @@ fn sensitivity(document: &Document) -> String {
             escape(&edge.unwrap_or_default())
         );
     }
-    let svg = svg(&chart, "plot-lrs", "", "");
+    let svg = svg(&chart, "plot-lrs");
     let caption = format!("Mean {} by base lr; ◀ marks the chosen lr", document.metric);
     format!(
         "<p>Large dots: the chosen lr. Means include all runs, those that choose and those that judge.</p>\n<div class=\"scroll\" \
@@ -284,53 +269,13 @@ fn budgets(document: &Document) -> String {
             escape(&cells.join("; "))
         );
     }
-    let svg = svg(&chart, "plot-budgets", "", "");
+    let svg = svg(&chart, "plot-budgets");
     let caption = format!("Mean {} by run length in steps, each schedule at its best lr", document.metric);
     format!(
         "<div class=\"scroll\" tabindex=\"0\">{svg}</div>\n{}<details><summary>As a table</summary>\n{}</details>\n",
         undrawn(&chart),
         table(&caption, &["schedule", "steps: mean"], &format!("<tbody>\n{rows}</tbody>\n"))
     )
-}
-
-/// The data for the script as JSON that is safe within a script element.
-fn data(document: &Document) -> String {
-    let curves: Vec<_> = document
-        .curves
-        .iter()
-        .map(|curve| {
-            let rank = document.ranking.iter().position(|line| line.schedule == curve.schedule);
-            json!({
-                "s": rank,
-                "name": curve.schedule,
-                "steps": curve.steps,
-                "mean": curve.mean,
-                "lr_steps": curve.lr_steps,
-                "lr": curve.lr,
-            })
-        })
-        .collect();
-    let ranking: Vec<_> = document
-        .ranking
-        .iter()
-        .map(|line| {
-            json!({
-                "schedule": line.schedule, "config_id": line.config_id, "base_lr": line.base_lr, "n": line.n,
-                "mean": line.mean, "sd": line.sd, "diff": line.diff, "p_raw": line.p_raw, "p": line.p, "tie_group": line.tie_group,
-                "verdict": line.verdict, "diverged": line.diverged,
-            })
-        })
-        .collect();
-    let text = json!({ "sweep": document.sweep, "ranking": ranking, "curves": curves }).to_string();
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c == '<' || is_bidi_mark(c) || matches!(c, '\u{2028}' | '\u{2029}') {
-            let _ = write!(safe, "\\u{:04x}", u32::from(c));
-        } else {
-            safe.push(c);
-        }
-    }
-    safe
 }
 
 #[cfg(test)]

@@ -67,7 +67,13 @@ pub(crate) struct ReadConnection {
     pub(crate) connection: SqliteConnection,
     pub(crate) name: PathBuf,
     /// The folder of the copy that is read, if the database is on a network file system or from an older version.
-    _copy: Option<tempfile::TempDir>,
+    copy: Option<tempfile::TempDir>,
+}
+
+impl ReadConnection {
+    pub(crate) fn is_copy(&self) -> bool {
+        self.copy.is_some()
+    }
 }
 
 /// Opens `DIR/sweep.db` for reading. On a network file system, where SQLite's locks do not work, opens a copy. Opens
@@ -81,12 +87,12 @@ pub(crate) async fn open_to_read(dir: &Path) -> Result<ReadConnection, StoreErro
     let path = copy.as_ref().map_or_else(|| name.clone(), |copy| files::database(copy.path()));
     let mut connection = connect_to_read(&path).await?;
     match schema::inspect(&mut connection, &name).await? {
-        Schema::Current => Ok(ReadConnection { connection, name, _copy: copy }),
+        Schema::Current => Ok(ReadConnection { connection, name, copy }),
         Schema::Empty => Err(StoreError::Missing { path: name }),
         Schema::Older => {
             let copy = migrated_copy(&mut connection, &name).await?;
             let connection = connect_to_read(&files::database(copy.path())).await?;
-            Ok(ReadConnection { connection, name, _copy: Some(copy) })
+            Ok(ReadConnection { connection, name, copy: Some(copy) })
         }
     }
 }

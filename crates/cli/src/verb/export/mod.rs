@@ -1,7 +1,5 @@
 //! `sweep export`: exports for other programs, one file for each kind.
 
-mod axes;
-mod column;
 mod pages;
 #[cfg(feature = "parquet")]
 mod parquet;

@@ -10,9 +10,9 @@ use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::types::Type;
 use report::Cell;
 
-use super::column::{Column, Kind};
 use crate::exit::{Failure, Outcome};
 use crate::output::Output;
+use dashboard::exported::{Column, Kind};
 
 /// Rows of a row group.
 const GROUP: usize = 1 << 16;

@@ -2,18 +2,17 @@
 
 use std::path::PathBuf;
 
-use spec::record::{self, TrialRecord};
+use dashboard::exported::{self, Column, Kind};
+use spec::record::TrialRecord;
 use store::{MetricRow, Reader};
 use sweep::lookup::sweep;
 use sweep::stored::open;
 use sweep::wait_for;
 
-use super::column::{Column, Kind};
 use super::pages::each_page;
 use super::table::{Form, Table};
-use super::{axes, tensorboard};
+use super::tensorboard;
 use crate::args::path;
-use crate::column::cell;
 use crate::exit::{Failure, Outcome};
 use crate::global::Global;
 
@@ -86,30 +85,10 @@ async fn read(args: &Args, global: &Global) -> Result<(Reader, String, Vec<Trial
 }
 
 fn results(runs: &[TrialRecord], form: Form, args: &Args) -> Outcome {
-    let axes = axes::of(runs);
-    let exported: Vec<_> = record::exported().collect();
-    let mut columns: Vec<Column> =
-        exported.iter().map(|column| (column.name.to_owned(), kind(column))).collect();
-    columns.extend(axes.iter().map(|axis| (format!("axis:{}", axis.path), axis.kind)));
+    let (columns, rows) = exported::table(runs);
     let mut table = Table::open(form, args.output.as_deref(), &columns)?;
-    let row = |run: &TrialRecord| {
-        exported
-            .iter()
-            .map(|column| cell(column, run))
-            .chain(axes.iter().map(|axis| axis.cell(run)))
-            .collect()
-    };
-    table.write(runs.iter().map(row).collect())?;
+    table.write(rows)?;
     table.finish()
-}
-
-/// The type of an exported column.
-fn kind(column: &record::Column<TrialRecord>) -> Kind {
-    match column.kind {
-        record::Kind::Integer => Kind::Integer,
-        record::Kind::Real => Kind::Real,
-        _ => Kind::Text,
-    }
 }
 
 /// The columns of a step.

@@ -296,6 +296,5 @@ fn stored(args: &Args, global: &Global) -> Result<Found, Failure> {
     let schedule = trial.config.schedule.clone();
     let used = (schedule.feedback() == Feedback::ClosedLoop && !steps.is_empty())
         .then(|| steps.iter().map(|step| step.lr).collect());
-    let title = format!("Schedule `{}` of trial {} at base lr {}", row.schedule, row.trial_id, row.base_lr);
-    Ok(Found { title, schedule, used })
+    Ok(Found { title: sweep::code::title(&row), schedule, used })
 }

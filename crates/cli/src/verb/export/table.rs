@@ -4,10 +4,10 @@ use std::path::Path;
 
 use report::{Cell, Rows, lines};
 
-use super::column::Column;
 use crate::exit::{Failure, Outcome};
 use crate::output::Output;
 use crate::screen;
+use dashboard::exported::Column;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {

@@ -9,11 +9,11 @@ use report::tensorboard::{self as format, Hparam, Value};
 use store::{Reader, Status, TrialRecord};
 use sweep::atomic_file::folder;
 
-use super::axes::{self, Axis};
-use super::column::Kind;
 use super::pages::each_page;
 use crate::exit::{Failure, Outcome};
 use crate::output::failure;
+use dashboard::exported::Kind;
+use dashboard::exported::axes::{self, Axis};
 
 /// The metrics of the HPARAMS tab.
 const METRICS: [&str; 2] = ["final_valid_loss", "test_accuracy"];

@@ -1,12 +1,12 @@
 //! Values of the result columns as table cells.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use report::Cell;
 use spec::record::{Axes, Column, Kind, Value};
 
-use crate::words::utc;
-
 /// The value of a column in a record, as a cell.
-pub(crate) fn cell<R>(column: &Column<R>, record: &R) -> Cell {
+pub fn cell<R>(column: &Column<R>, record: &R) -> Cell {
     match (column.kind, (column.get)(record)) {
         (Kind::Time, Value::Integer(time)) => time.map(utc).into(),
         (_, Value::Integer(number)) => number.into(),
@@ -24,4 +24,10 @@ fn readable(kind: Kind, text: String) -> Option<String> {
         Kind::Json => Some(object().map_or(text.clone(), |object| object.to_string())),
         Kind::Integer | Kind::Real | Kind::Text | Kind::Time => Some(text),
     }
+}
+
+/// Milliseconds since 1970 as UTC, as in `2026-01-31T12:00:00.000Z` (RFC 3339).
+pub fn utc(milliseconds: i64) -> String {
+    let since = Duration::from_millis(u64::try_from(milliseconds).unwrap_or(0));
+    humantime::format_rfc3339_millis(UNIX_EPOCH + since).to_string()
 }

@@ -2,11 +2,14 @@
 
 /// The type of a column; any value may be missing. A column with values of several types has the last of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
+pub enum Kind {
+    /// Whole numbers.
     Integer,
+    /// Numbers.
     Real,
+    /// Text, or values of several kinds.
     Text,
 }
 
 /// Name and type of a column.
-pub(crate) type Column = (String, Kind);
+pub type Column = (String, Kind);

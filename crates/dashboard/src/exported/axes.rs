@@ -8,15 +8,15 @@ use super::column::Kind;
 
 /// One axis.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Axis {
+pub struct Axis {
     /// Its path in the sweep file, as in `schedule.body.to`.
-    pub(crate) path: String,
+    pub path: String,
     /// The kind of all its values.
-    pub(crate) kind: Kind,
+    pub kind: Kind,
 }
 
 /// All axes, in the order of the runs.
-pub(crate) fn of(runs: &[TrialRecord]) -> Vec<Axis> {
+pub fn of(runs: &[TrialRecord]) -> Vec<Axis> {
     let mut axes: Vec<Axis> = Vec::new();
     for (path, text) in runs.iter().flat_map(|run| &run.axes.0) {
         let kind = match value(text) {
@@ -34,7 +34,7 @@ pub(crate) fn of(runs: &[TrialRecord]) -> Vec<Axis> {
 
 impl Axis {
     /// The value of one run; null if it does not have this axis.
-    pub(crate) fn cell(&self, run: &TrialRecord) -> Cell {
+    pub fn cell(&self, run: &TrialRecord) -> Cell {
         let Some((_, text)) = run.axes.0.iter().find(|(path, _)| *path == self.path) else {
             return Cell::Null;
         };

@@ -1,0 +1,174 @@
+//! The curves of the ranked configs. Runs are sampled by the database, so that no run is read whole, and the samples of ended
+//! runs are kept.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use report::views::{Curves, Sampled, ScheduleRuns, curves as composed};
+use spec::trial::Trial;
+use store::{Reader, TrialRecord};
+use sweep::ranked::Ranked;
+use sweep::{Context, Error};
+
+use super::document::{MOST_RUNS, judging};
+use super::trials::Configs;
+
+/// The metric of curves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum CurveMetric {
+    /// Validation losses.
+    Valid,
+    /// Training losses, as means over intervals of steps.
+    Train,
+}
+
+impl CurveMetric {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Train => "train",
+        }
+    }
+}
+
+/// Identifies a sampled run: trial, metric, steps between samples.
+type Key = (String, CurveMetric, u64);
+
+/// The samples of ended runs, and learning rates.
+#[derive(Debug, Default)]
+pub(crate) struct Samples {
+    runs: HashMap<Key, Arc<Sampled>>,
+    lrs: HashMap<String, Arc<Sampled>>,
+}
+
+/// Most sampled runs to keep: some tens of megabytes.
+const MOST: usize = 4000;
+
+/// Number of learning rates of a curve.
+const LRS: i64 = 320;
+
+impl Samples {
+    /// One run, sampled after every `every` updates.
+    async fn of(
+        &mut self,
+        reader: &mut Reader,
+        trial: &TrialRecord,
+        metric: CurveMetric,
+        every: u64,
+    ) -> Result<Arc<Sampled>, Error> {
+        let key = (trial.trial_id.clone(), metric, every);
+        if let Some(known) = self.runs.get(&key) {
+            return Ok(Arc::clone(known));
+        }
+        let sampled: Sampled = match metric {
+            CurveMetric::Valid => reader.evaluated(&trial.trial_id, every, trial.steps).await?,
+            CurveMetric::Train => {
+                let means = reader.step_means(&trial.trial_id, every).await?;
+                // The last interval of a run in progress is not complete.
+                let whole = means.iter().filter(|mean| trial.is_over() || mean.steps.unsigned_abs() == every);
+                whole.filter_map(|mean| Some((mean.end, mean.train_loss?))).collect()
+            }
+        };
+        let sampled = Arc::new(sampled);
+        if trial.is_over() {
+            if self.runs.len() >= MOST {
+                self.runs.clear();
+            }
+            self.runs.insert(key, Arc::clone(&sampled));
+        }
+        Ok(sampled)
+    }
+
+    /// The learning rates of one run at evenly spaced steps.
+    async fn lrs(&mut self, reader: &mut Reader, trial: &TrialRecord) -> Result<Arc<Sampled>, Error> {
+        if let Some(known) = self.lrs.get(&trial.trial_id) {
+            return Ok(Arc::clone(known));
+        }
+        let lrs = Arc::new(reader.lrs_at(&trial.trial_id, &spaced(trial.steps_done, LRS)).await?);
+        if trial.is_over() {
+            if self.lrs.len() >= MOST {
+                self.lrs.clear();
+            }
+            self.lrs.insert(trial.trial_id.clone(), Arc::clone(&lrs));
+        }
+        Ok(lrs)
+    }
+}
+
+/// About `number` steps from 0 to before `end`, with the first and the last.
+fn spaced(end: i64, number: i64) -> Vec<i64> {
+    let every = (end / number.max(1)).max(1);
+    let mut steps: Vec<i64> = (0..end).step_by(usize::try_from(every).unwrap_or(1)).collect();
+    if end > 0 && steps.last() != Some(&(end - 1)) {
+        steps.push(end - 1);
+    }
+    steps
+}
+
+/// The steps between samples of a run, so that there are about `points`.
+fn spacing(metric: CurveMetric, trial: Option<&Trial>, steps: i64, points: u64) -> u64 {
+    let (steps, points) = (steps.unsigned_abs().max(1), points.max(1));
+    match metric {
+        CurveMetric::Train => steps.div_ceil(points),
+        CurveMetric::Valid => {
+            let every = trial.map_or(1, |trial| trial.config.task.evaluate_every).max(1);
+            every * (steps / every).div_ceil(points).max(1)
+        }
+    }
+}
+
+/// The curves of a ranked sweep.
+///
+/// # Errors
+/// The store can't be read.
+pub(crate) async fn curves(
+    reader: &mut Reader,
+    ranked: &Ranked,
+    (metric, points): (CurveMetric, u64),
+    samples: &mut Samples,
+    configs: &mut Configs,
+    context: &Context,
+) -> Result<Curves, Error> {
+    let mut schedules = Vec::new();
+    for line in &ranked.ranking.lines {
+        let runs = judging(ranked, line);
+        let started: Vec<&TrialRecord> =
+            runs.iter().map(|run| &run.trial).filter(|trial| trial.steps_done > 0).collect();
+        let mut own = ScheduleRuns {
+            schedule: line.schedule.clone(),
+            base_lr: line.base_lr,
+            config_id: line.config_id.clone(),
+            all: runs.len(),
+            diverged: line.diverged,
+            ..ScheduleRuns::default()
+        };
+        if let Some(first) = started.first() {
+            let facts = configs.of(reader, first, context).await?;
+            let every = spacing(metric, facts.trial.as_ref(), line.steps, points);
+            for trial in started.iter().take(MOST_RUNS) {
+                own.runs.push(samples.of(reader, trial, metric, every).await?.to_vec());
+            }
+        }
+        if let Some(longest) = started.iter().max_by_key(|trial| trial.steps_done) {
+            own.lrs = samples.lrs(reader, longest).await?.to_vec();
+        }
+        schedules.push(own);
+    }
+    Ok(composed(metric.name(), ranked.ranking.budget, schedules))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_are_spaced_evenly_and_contain_the_last_step() {
+        assert_eq!(spaced(0, 10), Vec::<i64>::new());
+        assert_eq!(spaced(1, 10), [0]);
+        assert_eq!(spaced(5, 10), [0, 1, 2, 3, 4]);
+        assert_eq!(spaced(100, 4), [0, 25, 50, 75, 99]);
+        assert_eq!(spacing(CurveMetric::Train, None, 1860, 400), 5);
+        assert_eq!(spacing(CurveMetric::Valid, None, 1860, 400), 5);
+        assert_eq!(spacing(CurveMetric::Valid, None, 10, 400), 1);
+    }
+}

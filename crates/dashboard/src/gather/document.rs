@@ -1,0 +1,140 @@
+//! The document of a report: the ranking of a stored sweep, and what its page and figures show.
+
+use std::collections::BTreeMap;
+
+use report::compose::{Material, Step, compose};
+use report::document::Document;
+use schedule::problem::counted;
+use store::Reader;
+use sweep::ranked::{RankBy, Ranked};
+use sweep::shell::{quoted, store_option};
+use sweep::{Context, Error};
+use verdict::ranking::{Line, Options, Protocol};
+use verdict::results::{Purpose, RunResult, budgets};
+
+/// Curves are drawn from at most this many runs of a schedule: the band of more looks the same.
+pub(crate) const MOST_RUNS: usize = 32;
+
+/// The options of a ranking that was made.
+pub(crate) fn options(ranked: &Ranked, how: &RankBy) -> Options {
+    let budget = how.budget.or(budgets(&ranked.results).last().copied());
+    Options { metric: ranked.ranking.metric.clone(), budget, rope: how.rope }
+}
+
+/// The document of a ranking. Its curves are made of `runs`: the steps of the runs that judge, by schedule.
+pub(crate) fn document(
+    ranked: &Ranked,
+    how: &RankBy,
+    material: Material,
+    runs: Vec<(String, Vec<Vec<Step>>)>,
+) -> Document {
+    let options = options(ranked, how);
+    let material = Material { runs, ..material };
+    let mut document = compose(&ranked.ranking, &ranked.results, &options, &ranked.warnings, material);
+    document.method.extend(ranked.over_budgets.clone());
+    document
+}
+
+/// The steps of the runs that judge each schedule, in the order of the ranking.
+///
+/// # Errors
+/// The store can't be read.
+pub(crate) async fn runs(
+    reader: &mut Reader,
+    ranked: &Ranked,
+) -> Result<Vec<(String, Vec<Vec<Step>>)>, Error> {
+    let mut runs = Vec::new();
+    for line in &ranked.ranking.lines {
+        let mut steps = Vec::new();
+        for run in judging(ranked, line).into_iter().take(MOST_RUNS) {
+            let rows = reader.steps(&run.trial.trial_id).await?;
+            if rows.is_empty() {
+                continue;
+            }
+            let step = |row: &store::MetricRow| Step {
+                step: row.step,
+                lr: row.lr,
+                train_loss: row.train_loss,
+                valid_loss: row.valid_loss,
+            };
+            steps.push(rows.iter().map(step).collect());
+        }
+        runs.push((line.schedule.clone(), steps));
+    }
+    Ok(runs)
+}
+
+/// The runs that judge a line, each trial once.
+pub(crate) fn judging<'a>(ranked: &'a Ranked, line: &Line) -> Vec<&'a RunResult> {
+    let purpose = match ranked.ranking.protocol {
+        Protocol::CrossFitted => Purpose::All,
+        Protocol::Decided => Purpose::Decide,
+        Protocol::Tuning => Purpose::Tune,
+    };
+    let mut runs: Vec<&RunResult> = ranked
+        .results
+        .iter()
+        .filter(|run| {
+            let trial = &run.trial;
+            trial.purpose == purpose && trial.schedule == line.schedule && trial.config_id == line.config_id
+        })
+        .collect();
+    runs.dedup_by(|a, b| a.trial.trial_id == b.trial.trial_id);
+    runs
+}
+
+/// The content of a page other than the ranking and the curves.
+///
+/// # Errors
+/// The store can't be read.
+pub(crate) async fn material(
+    reader: &mut Reader,
+    sweep: &str,
+    ranked: &Ranked,
+    context: &Context,
+) -> Result<Material, Error> {
+    let mut axes = BTreeMap::new();
+    for line in &ranked.ranking.lines {
+        if let Some(run) = judging(ranked, line).first() {
+            let own = run.trial.axes.plain().map(|(path, value)| (path.to_owned(), value)).collect();
+            axes.insert(line.config_id.clone(), own);
+        }
+    }
+    let store = store_option(&context.store);
+    let quoted = quoted(sweep);
+    let reproduce = [
+        (format!("sweep{store} rank {quoted}"), "The ranking in the terminal; --format json for programs:"),
+        (
+            format!("sweep{store} reproduce best --sweep {quoted}"),
+            "Train the best run again and compare every bit:",
+        ),
+    ];
+    Ok(Material {
+        sweep: sweep.to_owned(),
+        file_text: reader.file_text(sweep).await?,
+        generated_by: format!("sweep {}", env!("CARGO_PKG_VERSION")),
+        reproduce: reproduce.map(|(command, what)| (command, what.to_owned())).to_vec(),
+        environment: reader.environments(sweep).await?.iter().flat_map(environment).collect(),
+        axes,
+        runs: Vec::new(),
+    })
+}
+
+/// The rows that describe an environment.
+fn environment((environment, trials): &(store::Environment, i64)) -> Vec<(String, String)> {
+    let commit = if environment.git_commit.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", environment.git_commit)
+    };
+    [
+        ("trained here", counted(trials, "trial")),
+        ("sweep", format!("{}{commit}", environment.version)),
+        ("device", environment.device.clone()),
+        ("processor", format!("{}, {} threads", environment.cpu, environment.threads)),
+        ("instructions", environment.cpu_features.clone()),
+        ("system", environment.os.clone()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .to_vec()
+}

@@ -1,0 +1,70 @@
+//! The data of an offline report, read at one time.
+
+use report::document::Document;
+use report::views::{Snapshot, SnapshotCurves, Trials, withheld};
+use store::{Reader, SweepCounts};
+use sweep::ranked::{RankBy, Ranked, ranked_rows};
+use sweep::standing::Planned;
+use sweep::{Context, Error};
+
+use super::curves::{CurveMetric, Samples, curves};
+use super::document::{document, material, runs};
+use super::overview::{Known, is_trained, overview, situation};
+use super::trials::Configs;
+
+/// Number of points of a curve.
+const POINTS: u64 = 400;
+
+/// A report: what its page contains, and the document of its text.
+#[derive(Debug)]
+pub struct Report {
+    /// The document, without verdicts while runs that judge are missing.
+    pub document: Document,
+    /// The data of the page.
+    pub snapshot: Snapshot,
+}
+
+/// The report of a sweep.
+///
+/// # Errors
+/// The store can't be read, or has no run with this metric or budget.
+pub(crate) async fn report(
+    reader: &mut Reader,
+    sweep: &str,
+    how: &RankBy,
+    context: &Context,
+) -> Result<Report, Error> {
+    let rows = reader.results(sweep).await?;
+    let counts = reader.counts(sweep).await?.unwrap_or_else(SweepCounts::default);
+    let is_trained = is_trained(&reader.runners().await?, sweep);
+    let planned = Planned::new(sweep, &reader.file_text(sweep).await?, context);
+    let now = now();
+    let known =
+        Known { rows: &rows, counts: &counts, is_trained, planned: planned.as_ref(), rate: None, now };
+    let situation = situation(&known);
+    let verdict = situation.verdict.clone();
+    let ranked: Ranked = ranked_rows(reader, sweep, rows.clone(), how).await?;
+    let (mut configs, mut samples) = (Configs::default(), Samples::default());
+    let all = (situation, rows.as_slice(), now);
+    let overview = overview(reader, sweep, (&ranked, how), all, &mut configs, context).await?;
+    let mut of =
+        async |metric| curves(reader, &ranked, (metric, POINTS), &mut samples, &mut configs, context).await;
+    let curves =
+        SnapshotCurves { valid: of(CurveMetric::Valid).await?, train: of(CurveMetric::Train).await? };
+    let mut seen = std::collections::HashSet::new();
+    let each = || rows.iter();
+    let unique = each().filter(|row| seen.insert((row.schedule.as_str(), row.trial_id.as_str())));
+    let trials = Trials::new(0, each(), unique);
+    let material = material(reader, sweep, &ranked, context).await?;
+    let document = document(&ranked, how, material, runs(reader, &ranked).await?);
+    Ok(Report {
+        document: withheld(document, &verdict),
+        snapshot: Snapshot { overview, trials, curves, stages: None },
+    })
+}
+
+/// UTC, milliseconds since 1970.
+pub(crate) fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.ok().and_then(|since| i64::try_from(since.as_millis()).ok()).unwrap_or(0)
+}

@@ -1,0 +1,446 @@
+//! The thread that reads the store for all tabs: it answers one request after another and follows the sweeps that tabs show. Nothing
+//! else reads the store, so many tabs cost as much as one.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use serde::Serialize;
+use store::Reader;
+use sweep::ranked::{RankBy, Ranked, ranked_rows};
+use sweep::{Context, logs};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::ApiError;
+use crate::exported;
+use crate::feed::Feed;
+use crate::gather::curves::{CurveMetric, Samples, curves};
+use crate::gather::overview::overview;
+use crate::gather::run::run;
+use crate::gather::snapshot::{now, report};
+use crate::gather::stages::stages;
+use crate::gather::sweeps::{Verdicts, sweeps};
+use crate::gather::trials::Configs;
+use crate::watched::{Watched, rest};
+
+/// Longest wait for a lock of another program.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Most sweeps that are kept in memory.
+const MOST_SWEEPS: usize = 4;
+/// A sweep that no tab shows is forgotten after this time.
+const FORGOTTEN: Duration = Duration::from_secs(300);
+/// Bytes of a log that are shown.
+const LOG_BYTES: u64 = 64 << 10;
+
+/// What a request wants to know.
+#[derive(Debug)]
+pub(crate) enum Question {
+    Sweeps,
+    Overview { sweep: String, how: RankBy },
+    Trials { sweep: String },
+    Curves { sweep: String, how: RankBy, metric: CurveMetric, points: u64 },
+    Stages { sweep: String },
+    Run { trial: String, points: u64 },
+    Log { trial: String },
+    Report { sweep: String, how: RankBy },
+    Csv { sweep: String },
+}
+
+/// A request to the thread.
+#[derive(Debug)]
+enum Request {
+    Ask(Question, oneshot::Sender<Result<Bytes, ApiError>>),
+    Watch(String, oneshot::Sender<Result<Arc<Feed>, ApiError>>),
+}
+
+/// Sends requests to the thread.
+#[derive(Debug, Clone)]
+pub(crate) struct Service(mpsc::Sender<Request>);
+
+impl Service {
+    /// Starts the thread. It ends when the last sender is dropped.
+    ///
+    /// # Errors
+    /// The thread can't be started.
+    pub(crate) fn start(context: Context) -> std::io::Result<Self> {
+        let (sender, requests) = mpsc::channel(64);
+        let thread = std::thread::Builder::new().name("dashboard-store".to_owned());
+        thread.stack_size(STACK_BYTES).spawn(move || {
+            yield_to_training();
+            match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime.block_on(Thread::new(context).serve(requests)),
+                Err(error) => tracing::warn!("the dashboard can't read the store: {error}"),
+            }
+        })?;
+        Ok(Self(sender))
+    }
+
+    /// The answer to a question, as a body.
+    ///
+    /// # Errors
+    /// There is none; the error says why.
+    pub(crate) async fn ask(&self, question: Question) -> Result<Bytes, ApiError> {
+        self.send(|reply| Request::Ask(question, reply)).await
+    }
+
+    /// The changes of a sweep.
+    ///
+    /// # Errors
+    /// There is no such sweep, or the store can't be read.
+    pub(crate) async fn watch(&self, sweep: String) -> Result<Arc<Feed>, ApiError> {
+        self.send(|reply| Request::Watch(sweep, reply)).await
+    }
+
+    async fn send<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Result<T, ApiError>>) -> Request,
+    ) -> Result<T, ApiError> {
+        let (reply, answer) = oneshot::channel();
+        let gone =
+            || ApiError::unavailable("the thread that reads the store has ended; restart the dashboard");
+        let sent = async {
+            self.0.send(request(reply)).await.map_err(|_| gone())?;
+            answer.await.map_err(|_| gone())?
+        };
+        match tokio::time::timeout(LONGEST_ANSWER, sent).await {
+            Ok(answer) => answer,
+            Err(_) => Err(ApiError::unavailable("the store does not answer; trying again")),
+        }
+    }
+}
+
+/// Longest time until an answer.
+const LONGEST_ANSWER: Duration = Duration::from_secs(20);
+
+/// Expressions of schedules may be deep.
+const STACK_BYTES: usize = 16 << 20;
+
+/// Lets threads that train go first: only this thread and those that it starts get a lower priority.
+fn yield_to_training() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, 10) {
+        tracing::debug!("the dashboard keeps its priority: {error}");
+    }
+}
+
+/// Identifies the file of a database, to notice that it was replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct FileId {
+    file: (u64, u64),
+    /// Length and time of a file that is read as a copy.
+    copied: Option<(u64, Option<std::time::SystemTime>)>,
+}
+
+impl FileId {
+    fn of(path: &Path, is_copy: bool) -> Option<Self> {
+        let metadata = std::fs::metadata(path).ok()?;
+        #[cfg(unix)]
+        let file = {
+            use std::os::unix::fs::MetadataExt;
+            (metadata.dev(), metadata.ino())
+        };
+        #[cfg(not(unix))]
+        let file = (0, 0);
+        Some(Self { file, copied: is_copy.then(|| (metadata.len(), metadata.modified().ok())) })
+    }
+}
+
+struct Opened {
+    reader: Reader,
+    file: Option<FileId>,
+}
+
+/// The state of the thread.
+struct Thread {
+    context: Context,
+    opened: Option<Opened>,
+    watched: HashMap<String, Watched>,
+    epochs: u32,
+    verdicts: Verdicts,
+    configs: Configs,
+    samples: Samples,
+    /// The list of sweeps, when it was made, and how long that took.
+    list: Option<(Bytes, Instant, Duration)>,
+}
+
+impl Thread {
+    fn new(context: Context) -> Self {
+        Self {
+            context,
+            opened: None,
+            watched: HashMap::new(),
+            // Cursors of an earlier server are not valid here.
+            epochs: u32::try_from(now() & 0x7fff_ffff).unwrap_or(1),
+            verdicts: Verdicts::default(),
+            configs: Configs::default(),
+            samples: Samples::default(),
+            list: None,
+        }
+    }
+
+    async fn serve(mut self, mut requests: mpsc::Receiver<Request>) {
+        loop {
+            let due = self.watched.values().filter(|one| one.feed.is_watched()).map(Watched::due).min();
+            let wait = due.map_or(FORGOTTEN, |due| due.saturating_duration_since(Instant::now()));
+            match tokio::time::timeout(wait, requests.recv()).await {
+                Ok(None) => return,
+                Ok(Some(request)) => self.answer(request).await,
+                Err(_) => self.follow().await,
+            }
+        }
+    }
+
+    /// Reads what changed in the sweeps that tabs show, and forgets the others.
+    async fn follow(&mut self) {
+        self.watched.retain(|_, one| one.feed.is_watched() || one.used.elapsed() < FORGOTTEN);
+        let due: Vec<String> = self
+            .watched
+            .values()
+            .filter(|one| one.feed.is_watched() && one.due() <= Instant::now())
+            .map(|one| one.sweep.clone())
+            .collect();
+        for sweep in due {
+            if let Err(error) = self.refresh(&sweep).await {
+                tracing::debug!("{sweep}: {error}");
+                // The next try is in a while, with a new connection.
+                self.opened = None;
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        }
+    }
+
+    async fn answer(&mut self, request: Request) {
+        match request {
+            Request::Ask(question, reply) => {
+                // The one who asked may be gone.
+                if reply.is_closed() {
+                    return;
+                }
+                let answer = self.ask(question).await;
+                self.reopen_after(&answer);
+                let _ = reply.send(answer);
+            }
+            Request::Watch(sweep, reply) => {
+                let answer = match self.refresh(&sweep).await {
+                    Ok(watched) => Ok(Arc::clone(&watched.feed)),
+                    Err(error) => Err(error),
+                };
+                self.reopen_after(&answer);
+                let _ = reply.send(answer);
+            }
+        }
+    }
+
+    /// After an error of the store the next request opens it again.
+    fn reopen_after<T>(&mut self, answer: &Result<T, ApiError>) {
+        if answer.as_ref().is_err_and(|error| error.status.is_server_error()) {
+            self.opened = None;
+        }
+    }
+
+    /// The open store. A file that replaced it is opened, and everything that was known is forgotten.
+    async fn open(&mut self) -> Result<(), ApiError> {
+        if let Some(opened) = &self.opened {
+            let now = opened.reader.file().and_then(|path| FileId::of(path, opened.reader.is_copy()));
+            if now == opened.file && (now.is_some() || opened.reader.file().is_none()) {
+                return Ok(());
+            }
+            self.opened = None;
+            self.forget();
+        }
+        let mut reader = Reader::open(&self.context.store).await?;
+        reader.set_patience(PATIENCE).await?;
+        let file = reader.file().and_then(|path| FileId::of(path, reader.is_copy()));
+        self.opened = Some(Opened { reader, file });
+        Ok(())
+    }
+
+    fn forget(&mut self) {
+        for one in self.watched.values_mut() {
+            // Tabs stay connected: they read all rows again.
+            let feed = Arc::clone(&one.feed);
+            let version = one.version + 1;
+            *one = Watched::new(&one.sweep.clone(), 0);
+            (one.feed, one.version) = (feed, version);
+            one.feed.reset(version);
+        }
+        (self.list, self.verdicts) = (None, Verdicts::default());
+        (self.configs, self.samples) = (Configs::default(), Samples::default());
+    }
+
+    /// The current state of a sweep.
+    async fn refresh(&mut self, sweep: &str) -> Result<&mut Watched, ApiError> {
+        self.open().await?;
+        if !self.watched.contains_key(sweep) {
+            self.make_room();
+            self.epochs = self.epochs.wrapping_add(1);
+            self.watched.insert(sweep.to_owned(), Watched::new(sweep, self.epochs));
+        }
+        let unavailable = || ApiError::unavailable("the store is not open");
+        let watched = self.watched.get_mut(sweep).ok_or_else(unavailable)?;
+        let reader = &mut self.opened.as_mut().ok_or_else(unavailable)?.reader;
+        watched.used = Instant::now();
+        match watched.refresh(reader, &self.context).await {
+            Ok(true) => self.watched.get_mut(sweep).ok_or_else(unavailable),
+            outcome => {
+                self.watched.remove(sweep);
+                outcome?;
+                Err(ApiError::unknown(format_args!("unknown sweep `{sweep}`")))
+            }
+        }
+    }
+
+    /// Forgets the sweep that was used longest ago, if there are many and no tab shows it.
+    fn make_room(&mut self) {
+        if self.watched.len() < MOST_SWEEPS {
+            return;
+        }
+        let unused = self.watched.values().filter(|one| !one.feed.is_watched());
+        if let Some(oldest) = unused.min_by_key(|one| one.used).map(|one| one.sweep.clone()) {
+            self.watched.remove(&oldest);
+        }
+    }
+
+    async fn ask(&mut self, question: Question) -> Result<Bytes, ApiError> {
+        match question {
+            Question::Sweeps => self.sweeps().await,
+            Question::Run { trial, points } => {
+                self.open().await?;
+                let (reader, ..) = self.parts()?;
+                json(&run(reader, &trial, points).await?)
+            }
+            Question::Log { trial } => self.log(&trial).await,
+            Question::Report { sweep, how } => {
+                self.open().await?;
+                let context = self.context.clone();
+                let (reader, ..) = self.parts()?;
+                let made = report(reader, &sweep, &how, &context).await?;
+                Ok(report::html(&made.document, &made.snapshot).into())
+            }
+            Question::Csv { sweep } => {
+                self.open().await?;
+                let (reader, ..) = self.parts()?;
+                Ok(exported::csv(&reader.runs(&sweep).await?).into())
+            }
+            Question::Overview { sweep, how } => {
+                let key = format!("overview {how:?}");
+                self.made(&sweep, key, async |thread, sweep| thread.overview(sweep, &how).await).await
+            }
+            Question::Trials { sweep } => {
+                let make = async |thread: &mut Self, sweep: &str| json(&thread.known(sweep)?.trials());
+                self.made(&sweep, "trials".to_owned(), make).await
+            }
+            Question::Curves { sweep, how, metric, points } => {
+                let key = format!("curves {how:?} {metric:?} {points}");
+                let make =
+                    async |thread: &mut Self, sweep: &str| thread.curves(sweep, &how, metric, points).await;
+                self.made(&sweep, key, make).await
+            }
+            Question::Stages { sweep } => {
+                let make = async |thread: &mut Self, sweep: &str| thread.stages(sweep).await;
+                self.made(&sweep, "stages".to_owned(), make).await
+            }
+        }
+    }
+
+    /// An answer about a sweep, from those that were made before if it is still right.
+    async fn made(
+        &mut self,
+        sweep: &str,
+        key: String,
+        make: impl AsyncFnOnce(&mut Self, &str) -> Result<Bytes, ApiError>,
+    ) -> Result<Bytes, ApiError> {
+        if let Some(body) = self.refresh(sweep).await?.known(&key) {
+            return Ok(body);
+        }
+        let started = Instant::now();
+        let body = make(self, sweep).await?;
+        self.known(sweep)?.keep(key, body.clone(), started);
+        Ok(body)
+    }
+
+    /// A sweep that was just read.
+    fn known(&mut self, sweep: &str) -> Result<&mut Watched, ApiError> {
+        self.watched.get_mut(sweep).ok_or_else(|| ApiError::unknown(format_args!("unknown sweep `{sweep}`")))
+    }
+
+    fn parts(&mut self) -> Result<(&mut Reader, &mut Configs, &mut Samples), ApiError> {
+        let opened = self.opened.as_mut().ok_or_else(|| ApiError::unavailable("the store is not open"))?;
+        Ok((&mut opened.reader, &mut self.configs, &mut self.samples))
+    }
+
+    async fn sweeps(&mut self) -> Result<Bytes, ApiError> {
+        self.open().await?;
+        if let Some((body, at, work)) = &self.list
+            && at.elapsed() < rest(*work, Duration::from_secs(1))
+        {
+            return Ok(body.clone());
+        }
+        let started = Instant::now();
+        let opened = self.opened.as_mut().ok_or_else(|| ApiError::unavailable("the store is not open"))?;
+        let list = sweeps(&mut opened.reader, &mut self.verdicts, &self.context).await?;
+        let body = json(&list)?;
+        self.list = Some((body.clone(), Instant::now(), started.elapsed()));
+        Ok(body)
+    }
+
+    async fn ranked(&mut self, sweep: &str, how: &RankBy) -> Result<Ranked, ApiError> {
+        let rows = self.known(sweep)?.rows.clone();
+        let (reader, ..) = self.parts()?;
+        Ok(ranked_rows(reader, sweep, rows, how).await?)
+    }
+
+    async fn overview(&mut self, sweep: &str, how: &RankBy) -> Result<Bytes, ApiError> {
+        let ranked = self.ranked(sweep, how).await?;
+        let situation = self.known(sweep)?.situation();
+        let opened = self.opened.as_mut().ok_or_else(|| ApiError::unavailable("the store is not open"))?;
+        let rows = self.watched.get(sweep).map_or(&[][..], |watched| watched.rows.as_slice());
+        let all = (situation, rows, now());
+        let (reader, configs) = (&mut opened.reader, &mut self.configs);
+        json(&overview(reader, sweep, (&ranked, how), all, configs, &self.context).await?)
+    }
+
+    async fn curves(
+        &mut self,
+        sweep: &str,
+        how: &RankBy,
+        metric: CurveMetric,
+        points: u64,
+    ) -> Result<Bytes, ApiError> {
+        let ranked = self.ranked(sweep, how).await?;
+        let context = self.context.clone();
+        let (reader, configs, samples) = self.parts()?;
+        json(&curves(reader, &ranked, (metric, points), samples, configs, &context).await?)
+    }
+
+    async fn stages(&mut self, sweep: &str) -> Result<Bytes, ApiError> {
+        let opened = self.opened.as_mut().ok_or_else(|| ApiError::unavailable("the store is not open"))?;
+        let all = opened.reader.status().await?;
+        let status = all.iter().find(|status| status.sweep == sweep);
+        let rows = self.watched.get(sweep).map_or(&[][..], |watched| watched.rows.as_slice());
+        json(&stages(&mut opened.reader, sweep, rows, status).await?)
+    }
+
+    async fn log(&mut self, trial: &str) -> Result<Bytes, ApiError> {
+        self.open().await?;
+        let context = self.context.clone();
+        let (reader, ..) = self.parts()?;
+        let row = sweep::stored::by_id(reader, trial).await?;
+        let (text, truncated, reason) = match logs::open(&row, None, &context) {
+            Ok((mut log, path)) => match logs::end(&mut log, LOG_BYTES) {
+                Ok((text, truncated)) => (text, truncated, None),
+                Err(error) => (String::new(), false, Some(format!("can't read {}: {error}", path.display()))),
+            },
+            Err(error) => (String::new(), false, Some(error.to_string())),
+        };
+        json(
+            &serde_json::json!({ "trial_id": row.trial_id, "text": text, "truncated": truncated, "reason": reason }),
+        )
+    }
+}
+
+fn json(value: &impl Serialize) -> Result<Bytes, ApiError> {
+    serde_json::to_vec(value).map(Bytes::from).map_err(ApiError::unavailable)
+}
