@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::support::root;
 
 /// The crates of the workspace, each with the crates that it may import.
-const ALLOWED: [(&str, &[&str]); 19] = [
+const ALLOWED: [(&str, &[&str]); 20] = [
     ("fault", &[]),
     ("needs", &[]),
     ("pgtest", &["needs"]),
@@ -23,7 +23,11 @@ const ALLOWED: [(&str, &[&str]); 19] = [
     ("orchestrator", &["schedule", "spec", "trainer", "program", "store"]),
     ("verdict", &["stats", "schedule", "spec"]),
     ("report", &["stats", "schedule", "verdict"]),
-    ("sweep", &["fault", "schedule", "spec", "trainer", "program", "store", "orchestrator", "verdict"]),
+    (
+        "sweep",
+        &["fault", "schedule", "interop", "spec", "trainer", "program", "store", "orchestrator", "verdict"],
+    ),
+    ("dashboard", &["schedule", "spec", "store", "verdict", "report", "sweep"]),
     (
         "cli",
         &[
@@ -39,6 +43,7 @@ const ALLOWED: [(&str, &[&str]); 19] = [
             "verdict",
             "report",
             "sweep",
+            "dashboard",
         ],
     ),
     ("kit", &["cli", "trainer"]),

@@ -1,4 +1,4 @@
-//! Who may read: the token, and the names under which the page may be addressed. A page of another site could make a browser send
+//! Checks of a request: the token, and the names under which the page may be addressed. A page of another site could make a browser send
 //! requests here (DNS rebinding); such requests have that site's name in their header `Host`.
 
 use std::net::IpAddr;
@@ -64,7 +64,7 @@ pub(crate) enum Found {
     Nowhere,
 }
 
-/// Who may read.
+/// The rules for readers.
 #[derive(Debug, Clone)]
 pub(crate) struct Access {
     pub(crate) token: Option<Token>,

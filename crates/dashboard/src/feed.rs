@@ -1,4 +1,4 @@
-//! What the tabs of one sweep receive: a log of changes that the reader of the store appends to, and a cursor for each tab. All tabs
+//! The changes that the tabs of one sweep receive: a log that the reader of the store appends to, and a cursor for each tab. All tabs
 //! share the same texts.
 
 use std::collections::VecDeque;

@@ -26,7 +26,7 @@ use crate::feed::Tab;
 use crate::gather::curves::CurveMetric;
 use crate::service::{Question, Service};
 
-/// What the page may load: only files of this server, nothing inline.
+/// The policy of the page: it loads only files of this server, nothing inline.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri \
                       'none'; form-action 'none'; frame-ancestors 'self'";
 
@@ -65,7 +65,7 @@ impl Asset {
     }
 }
 
-/// What all handlers share.
+/// The state that all handlers share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     access: Access,

@@ -1,5 +1,5 @@
 //! The thread that reads the store for all tabs: it answers one request after another and follows the sweeps that tabs show. Nothing
-//! else reads the store, so many tabs cost as much as one.
+//! else reads the store, so a hundred tabs cost as much as one.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -34,7 +34,7 @@ const FORGOTTEN: Duration = Duration::from_secs(300);
 /// Bytes of a log that are shown.
 const LOG_BYTES: u64 = 64 << 10;
 
-/// What a request wants to know.
+/// A question about the store.
 #[derive(Debug)]
 pub(crate) enum Question {
     Sweeps,

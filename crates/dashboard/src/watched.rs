@@ -1,4 +1,4 @@
-//! The current state of one sweep, as it was last read: its runs, its numbers, and the answers that were made of them. A read takes
+//! The state of one sweep at the last read: its runs, its numbers, and the answers that were made of them. A read takes
 //! only what changed, and pauses are so long that reading takes little of a processor, however large the sweep is.
 
 use std::collections::{HashMap, HashSet};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use axum::body::Bytes;
 use report::views::{State, Trials};
 use store::{Reader, SweepCounts, TrialRecord};
-use sweep::standing::Planned;
+use sweep::completeness::Planned;
 use sweep::{Context, Error};
 
 use crate::feed::Feed;
@@ -73,8 +73,8 @@ pub(crate) struct Watched {
     pace: Vec<(Instant, i64)>,
     made: HashMap<String, Made>,
     /// When views were last announced, and which version.
-    overview_told: (Instant, u64),
-    curves_told: (Instant, u64),
+    overview_announced: (Instant, u64),
+    curves_announced: (Instant, u64),
     pub(crate) used: Instant,
 }
 
@@ -100,8 +100,8 @@ impl Watched {
             last_work: Duration::ZERO,
             pace: Vec::new(),
             made: HashMap::new(),
-            overview_told: (past, 1),
-            curves_told: (past, 1),
+            overview_announced: (past, 1),
+            curves_announced: (past, 1),
             used: past,
         }
     }
@@ -300,7 +300,7 @@ impl Watched {
         found
     }
 
-    /// Tells the tabs what changed, if there are any.
+    /// Announces to the tabs what changed, if there are any.
     fn announce(&mut self) {
         if !self.feed.is_watched() {
             return;
@@ -317,16 +317,16 @@ impl Watched {
         let is_over = state != State::Running && before != Some(state);
         let now = Instant::now();
         let pause = |shortest| rest(self.work(), shortest);
-        let overview = self.overview_told.1 != self.version
-            && (is_over || now.duration_since(self.overview_told.0) >= pause(OVERVIEW_PAUSE));
-        let curves = self.curves_told.1 != self.version
-            && (is_over || now.duration_since(self.curves_told.0) >= pause(CURVES_PAUSE));
+        let overview = self.overview_announced.1 != self.version
+            && (is_over || now.duration_since(self.overview_announced.0) >= pause(OVERVIEW_PAUSE));
+        let curves = self.curves_announced.1 != self.version
+            && (is_over || now.duration_since(self.curves_announced.0) >= pause(CURVES_PAUSE));
         if overview {
-            self.overview_told = (now, self.version);
+            self.overview_announced = (now, self.version);
             self.feed.stamp(|stamps| stamps.overview += 1);
         }
         if curves {
-            self.curves_told = (now, self.version);
+            self.curves_announced = (now, self.version);
             self.feed.stamp(|stamps| {
                 stamps.curves += 1;
                 stamps.stages += 1;
@@ -359,12 +359,12 @@ impl Watched {
     /// again.
     pub(crate) fn known(&self, key: &str) -> Option<Bytes> {
         let made = self.made.get(key)?;
-        let told = if key.starts_with("curves") || key.starts_with("stages") {
-            self.curves_told
+        let announced = if key.starts_with("curves") || key.starts_with("stages") {
+            self.curves_announced
         } else {
-            self.overview_told
+            self.overview_announced
         };
-        let is_young = made.at >= told.0 && made.at.elapsed() < rest(made.work, Duration::ZERO);
+        let is_young = made.at >= announced.0 && made.at.elapsed() < rest(made.work, Duration::ZERO);
         // Rows must be of the version from which the events continue.
         let is_current = made.version == self.version || (is_young && key != "trials");
         is_current.then(|| made.body.clone())

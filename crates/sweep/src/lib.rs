@@ -7,6 +7,7 @@
 
 pub mod atomic_file;
 pub mod code;
+pub mod completeness;
 mod context;
 mod error;
 mod event;
@@ -23,7 +24,7 @@ pub mod rounds;
 mod shard;
 pub mod shell;
 pub mod source;
-pub mod standing;
+
 pub mod stored;
 pub mod train;
 pub mod weights;

@@ -4,8 +4,8 @@ use report::views::{Facts, Overview, Progress, State, VerdictView, overview as c
 use spec::protocol::Purpose;
 use spec::trial::Trial;
 use store::{Reader, RunnerStatus, SweepCounts, TrialRecord};
+use sweep::completeness::{Completeness, Phase, Planned, completeness};
 use sweep::ranked::{RankBy, Ranked};
-use sweep::standing::{Phase, Planned, Standing, standing};
 use sweep::{Context, Error};
 
 use super::about::about;
@@ -41,7 +41,7 @@ pub(crate) fn is_trained(runners: &[RunnerStatus], sweep: &str) -> bool {
 
 /// Where a sweep is.
 pub(crate) fn situation(known: &Known<'_>) -> Situation {
-    let standing = standing(known.planned, known.rows);
+    let completeness = completeness(known.planned, known.rows);
     let counts = known.counts;
     let left = (counts.steps - counts.steps_done).max(0);
     let time = |steps: f64| {
@@ -49,12 +49,12 @@ pub(crate) fn situation(known: &Known<'_>) -> Situation {
         Some((1000.0 * steps / rate).min(1e15) as i64)
     };
     let round_left_ms = time(left as f64);
-    let left_ms = time(left as f64 + standing.later_steps as f64);
+    let left_ms = time(left as f64 + completeness.later_steps as f64);
     let state = if known.rows.is_empty() {
         State::Empty
     } else if known.is_trained {
         State::Running
-    } else if standing.is_complete() && counts.failed == 0 {
+    } else if completeness.is_complete() && counts.failed == 0 {
         State::Finished
     } else {
         State::Incomplete
@@ -77,7 +77,7 @@ pub(crate) fn situation(known: &Known<'_>) -> Situation {
             left_ms,
             steps_per_second: known.rate.filter(|_| known.is_trained),
         },
-        verdict: verdict(&standing, left_ms.map(|left| known.now + left)),
+        verdict: verdict(&completeness, left_ms.map(|left| known.now + left)),
     }
 }
 
@@ -91,20 +91,20 @@ fn round(rows: &[TrialRecord]) -> &'static str {
     }
 }
 
-fn verdict(standing: &Standing, ready_at: Option<i64>) -> VerdictView {
+fn verdict(completeness: &Completeness, ready_at: Option<i64>) -> VerdictView {
     VerdictView {
         sentence: String::new(),
-        complete: standing.is_complete(),
-        phase: match standing.phase {
+        complete: completeness.is_complete(),
+        phase: match completeness.phase {
             Phase::Nothing => "none",
             Phase::Tuning => "tuning",
             Phase::Deciding => "deciding",
             Phase::Complete => "complete",
         },
-        seeds_done: standing.seeds_done,
-        seeds: standing.seeds,
-        missing: standing.missing.clone(),
-        ready_at: ready_at.filter(|_| !standing.is_complete()),
+        seeds_done: completeness.seeds_done,
+        seeds: completeness.seeds,
+        missing: completeness.missing.clone(),
+        ready_at: ready_at.filter(|_| !completeness.is_complete()),
     }
 }
 

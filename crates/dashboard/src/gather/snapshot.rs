@@ -3,8 +3,8 @@
 use report::document::Document;
 use report::views::{Snapshot, SnapshotCurves, Trials, withheld};
 use store::{Reader, SweepCounts};
+use sweep::completeness::Planned;
 use sweep::ranked::{RankBy, Ranked, ranked_rows};
-use sweep::standing::Planned;
 use sweep::{Context, Error};
 
 use super::curves::{CurveMetric, Samples, curves};

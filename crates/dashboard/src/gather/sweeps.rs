@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use report::compose::{Material, compose};
 use report::views::{State, SweepList, SweepSummary};
 use store::{Reader, SweepStatus};
+use sweep::completeness::{Planned, completeness};
 use sweep::ranked::{RankBy, ranked_rows};
-use sweep::standing::{Planned, standing};
 use sweep::{Context, Error};
 
 use super::document::options;
@@ -81,7 +81,7 @@ fn summary(status: SweepStatus, is_trained: bool, is_ended: bool, verdict: Optio
 async fn verdict(reader: &mut Reader, sweep: &str, context: &Context) -> Result<Option<String>, Error> {
     let text = reader.file_text(sweep).await?;
     let rows = reader.results(sweep).await?;
-    if !standing(Planned::new(sweep, &text, context).as_ref(), &rows).is_complete() {
+    if !completeness(Planned::new(sweep, &text, context).as_ref(), &rows).is_complete() {
         return Ok(None);
     }
     let how = RankBy::default();

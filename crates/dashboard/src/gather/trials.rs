@@ -10,12 +10,12 @@ use sweep::{Context, Error, code};
 
 use report::views::LineFacts;
 
-/// What is known of a config.
+/// A config, as far as it is known.
 #[derive(Debug)]
 pub(crate) struct ConfigFacts {
     /// One of its trials; `None` if its stored configuration can't be read here.
     pub(crate) trial: Option<Trial>,
-    /// What its line in the ranking shows.
+    /// The facts for its line in the ranking.
     pub(crate) line: LineFacts,
 }
 

@@ -166,7 +166,7 @@ pub struct Stages {
     pub runners: Vec<RunnerRow>,
     /// Trials in progress.
     pub running: Vec<RunningRow>,
-    /// What does not progress, as sentences.
+    /// Sentences about what does not progress.
     pub stuck: Vec<String>,
     /// Trials that failed.
     pub failed: Vec<FailedTrial>,

@@ -16,7 +16,7 @@ pub use live::{
 pub use overview::{Facts, LineFacts, overview, withheld};
 pub use trials::{TrialColumns, Trials};
 
-/// What a sweep is doing.
+/// The state of a sweep.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
@@ -88,7 +88,7 @@ pub struct VerdictView {
     pub seeds_done: usize,
     /// Number of judging seeds.
     pub seeds: usize,
-    /// What is missing; empty if nothing is.
+    /// The missing runs in words; empty if there are none.
     pub missing: String,
     /// When the verdict is expected: UTC, milliseconds since 1970.
     pub ready_at: Option<i64>,
@@ -275,7 +275,7 @@ pub struct Overview {
     pub budget: i64,
     /// All run lengths of the sweep.
     pub budgets: Vec<i64>,
-    /// What the sweep is doing.
+    /// The state of the sweep.
     pub state: State,
     /// Its progress.
     pub progress: Progress,

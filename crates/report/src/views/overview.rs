@@ -17,7 +17,7 @@ use crate::compose::{LrPoint, lr_points};
 use crate::document::Document;
 use crate::ranking_rows::rank_range;
 
-/// What an overview shows that does not follow from the ranking.
+/// The content of an overview that does not follow from the ranking.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Facts {
     /// When it is made: UTC, milliseconds since 1970.
@@ -26,7 +26,7 @@ pub struct Facts {
     pub about: Vec<(String, String)>,
     /// `valid` or `train`.
     pub curve_metric: &'static str,
-    /// What the sweep is doing.
+    /// The state of the sweep.
     pub state: State,
     /// Its progress.
     pub progress: Progress,
@@ -40,7 +40,7 @@ pub struct Facts {
     pub lines: BTreeMap<String, LineFacts>,
 }
 
-/// What a line shows that does not follow from the ranking.
+/// The content of a line that does not follow from the ranking.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LineFacts {
     /// The kind of schedule.

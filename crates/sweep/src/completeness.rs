@@ -27,20 +27,20 @@ pub enum Phase {
 
 /// How complete a sweep is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct Completeness {
     /// How far it is.
     pub phase: Phase,
     /// Number of judging seeds at which the runs of all schedules have ended.
     pub seeds_done: usize,
     /// Number of judging seeds.
     pub seeds: usize,
-    /// What is missing, in words; empty if nothing is.
+    /// The missing runs in words; empty if there are none.
     pub missing: String,
     /// Steps of runs that are planned after the current round.
     pub later_steps: u64,
 }
 
-impl Standing {
+impl Completeness {
     /// Whether nothing is missing.
     pub fn is_complete(&self) -> bool {
         self.phase == Phase::Complete
@@ -81,7 +81,7 @@ impl Planned {
 }
 
 /// How complete a sweep is, by the results of its runs and its plan.
-pub fn standing(planned: Option<&Planned>, rows: &[TrialRecord]) -> Standing {
+pub fn completeness(planned: Option<&Planned>, rows: &[TrialRecord]) -> Completeness {
     let split = rows.iter().any(|row| row.purpose != Purpose::All);
     let judging = if split { Purpose::Decide } else { Purpose::All };
     let seeds = Counted::of(rows, judging);
@@ -90,7 +90,7 @@ pub fn standing(planned: Option<&Planned>, rows: &[TrialRecord]) -> Standing {
         Seeds::All(all) => all.len(),
         Seeds::Each(each) => usize::try_from(*each).unwrap_or(usize::MAX),
     });
-    let mut standing = Standing {
+    let mut completeness = Completeness {
         seeds_done: seeds.done,
         seeds: seeds.all.max(wanted),
         later_steps: if split && seeds.all == 0 {
@@ -98,31 +98,31 @@ pub fn standing(planned: Option<&Planned>, rows: &[TrialRecord]) -> Standing {
         } else {
             0
         },
-        ..Standing::default()
+        ..Completeness::default()
     };
     let tuning = split && seeds.all == 0;
-    standing.missing = missing(rows, if tuning { Purpose::Tune } else { judging });
-    if standing.missing.is_empty() {
+    completeness.missing = missing(rows, if tuning { Purpose::Tune } else { judging });
+    if completeness.missing.is_empty() {
         // Everything that is stored has ended; the plan knows whether more follows.
         match planned.and_then(|planned| planned.runs_left(rows)) {
             Some(0) => {}
-            Some(left) => standing.missing = format!("{} of the next round", counted(left, "run")),
-            None if tuning => standing.missing = "the deciding runs".to_owned(),
+            Some(left) => completeness.missing = format!("{} of the next round", counted(left, "run")),
+            None if tuning => completeness.missing = "the deciding runs".to_owned(),
             None => {}
         }
     } else if tuning {
-        standing.missing.push_str(&then(standing.seeds));
+        completeness.missing.push_str(&then(completeness.seeds));
     }
-    standing.phase = match (rows.iter().any(TrialRecord::is_over), standing.missing.is_empty()) {
+    completeness.phase = match (rows.iter().any(TrialRecord::is_over), completeness.missing.is_empty()) {
         (false, _) => Phase::Nothing,
         (true, true) => Phase::Complete,
         (true, false) if tuning => Phase::Tuning,
         (true, false) => Phase::Deciding,
     };
-    if standing.is_complete() {
-        standing.seeds_done = standing.seeds;
+    if completeness.is_complete() {
+        completeness.seeds_done = completeness.seeds;
     }
-    standing
+    completeness
 }
 
 fn then(seeds: usize) -> String {
@@ -238,13 +238,13 @@ mod tests {
                 row("b", seed, Purpose::All, if seed < 5 { Status::Done } else { Status::Queued })
             }),
         );
-        let found = standing(None, &rows);
+        let found = completeness(None, &rows);
         assert_eq!((found.phase, found.seeds_done, found.seeds), (Phase::Deciding, 5, 8));
         assert_eq!(found.missing, "3 of 8 runs of b");
         rows.iter_mut().for_each(|row| row.status = Status::Diverged);
-        assert!(standing(None, &rows).is_complete());
+        assert!(completeness(None, &rows).is_complete());
         rows[9].status = Status::Failed;
-        let found = standing(None, &rows);
+        let found = completeness(None, &rows);
         assert_eq!((found.is_complete(), found.seeds_done), (false, 7));
         assert_eq!(found.missing, "1 of 8 runs of b; failed: b with seed 1");
     }
@@ -253,15 +253,15 @@ mod tests {
     fn tuning_runs_decide_nothing() {
         let rows: Vec<TrialRecord> =
             ["a", "b"].map(|name| row(name, 0, Purpose::Tune, Status::Done)).into_iter().collect();
-        let found = standing(None, &rows);
+        let found = completeness(None, &rows);
         assert_eq!((found.phase, found.missing.as_str()), (Phase::Tuning, "the deciding runs"));
         let mut more = rows.clone();
         more.push(row("a", 1, Purpose::Decide, Status::Done));
         more.push(row("b", 1, Purpose::Decide, Status::Running));
-        let found = standing(None, &more);
+        let found = completeness(None, &more);
         assert_eq!((found.phase, found.seeds_done, found.seeds), (Phase::Deciding, 0, 1));
         more[3].status = Status::Done;
-        assert!(standing(None, &more).is_complete());
-        assert_eq!(standing(None, &[]).phase, Phase::Nothing);
+        assert!(completeness(None, &more).is_complete());
+        assert_eq!(completeness(None, &[]).phase, Phase::Nothing);
     }
 }
