@@ -15,14 +15,13 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use report::assets;
 use sweep::ranked::RankBy;
 use sweep::results::Metric;
 
 use crate::access::{Access, Found, without_token};
 use crate::error::ApiError;
-use crate::feed::Tab;
 use crate::gather::curves::CurveMetric;
 use crate::service::{Question, Service};
 
@@ -299,14 +298,16 @@ async fn events(State(app): App, headers: HeaderMap, parameters: Parameters) -> 
     let asked = Asked::new(parameters)?;
     let too_many = || ApiError::unavailable(format_args!("more than {MOST_TABS} tabs are open"));
     let permit = Arc::clone(&app.tabs).try_acquire_owned().map_err(|_| too_many())?;
-    let feed = app.service.watch(asked.sweep()?).await?;
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
-    let tab = Tab::new(&feed, last.or(asked.text("since")));
-    let stream = stream::unfold((tab, permit), async |(mut tab, permit)| {
+    let cursor = last.or(asked.text("since")).map(str::to_owned);
+    let tab = app.service.watch(asked.sweep()?, cursor).await?;
+    let changes = stream::unfold((tab, permit), async |(mut tab, permit)| {
         let event = tab.next().await?;
         let event = Event::default().event(event.name).id(event.id).data(&*event.data);
         Some((Ok::<_, Infallible>(event), (tab, permit)))
     });
+    // A comment at once, so that the browser knows that the stream is open.
+    let stream = stream::iter([Ok(Event::default().comment(""))]).chain(changes);
     let alive = KeepAlive::new().interval(Duration::from_secs(15)).text("");
     Ok(Sse::new(stream).keep_alive(alive).into_response())
 }

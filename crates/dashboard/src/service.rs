@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
@@ -15,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::error::ApiError;
 use crate::exported;
-use crate::feed::Feed;
+use crate::feed::Tab;
 use crate::gather::curves::{CurveMetric, Samples, curves};
 use crate::gather::overview::overview;
 use crate::gather::run::run;
@@ -52,7 +51,7 @@ pub(crate) enum Question {
 #[derive(Debug)]
 enum Request {
     Ask(Question, oneshot::Sender<Result<Bytes, ApiError>>),
-    Watch(String, oneshot::Sender<Result<Arc<Feed>, ApiError>>),
+    Watch(String, Option<String>, oneshot::Sender<Result<Tab, ApiError>>),
 }
 
 /// Sends requests to the thread.
@@ -85,12 +84,12 @@ impl Service {
         self.send(|reply| Request::Ask(question, reply)).await
     }
 
-    /// The changes of a sweep.
+    /// The changes of a sweep, for a tab that has the data of `cursor`.
     ///
     /// # Errors
     /// There is no such sweep, or the store can't be read.
-    pub(crate) async fn watch(&self, sweep: String) -> Result<Arc<Feed>, ApiError> {
-        self.send(|reply| Request::Watch(sweep, reply)).await
+    pub(crate) async fn watch(&self, sweep: String, cursor: Option<String>) -> Result<Tab, ApiError> {
+        self.send(|reply| Request::Watch(sweep, cursor, reply)).await
     }
 
     async fn send<T>(
@@ -129,6 +128,8 @@ fn yield_to_training() {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct FileId {
     file: (u64, u64),
+    /// A new file may have the number of a removed one.
+    created: Option<std::time::SystemTime>,
     /// Length and time of a file that is read as a copy.
     copied: Option<(u64, Option<std::time::SystemTime>)>,
 }
@@ -143,7 +144,11 @@ impl FileId {
         };
         #[cfg(not(unix))]
         let file = (0, 0);
-        Some(Self { file, copied: is_copy.then(|| (metadata.len(), metadata.modified().ok())) })
+        Some(Self {
+            file,
+            created: metadata.created().ok(),
+            copied: is_copy.then(|| (metadata.len(), metadata.modified().ok())),
+        })
     }
 }
 
@@ -156,6 +161,8 @@ struct Opened {
 struct Thread {
     context: Context,
     opened: Option<Opened>,
+    /// The file that was opened last.
+    last_file: Option<Option<FileId>>,
     watched: HashMap<String, Watched>,
     epochs: u32,
     verdicts: Verdicts,
@@ -170,6 +177,7 @@ impl Thread {
         Self {
             context,
             opened: None,
+            last_file: None,
             watched: HashMap::new(),
             // Cursors of an earlier server are not valid here.
             epochs: u32::try_from(now() & 0x7fff_ffff).unwrap_or(1),
@@ -202,11 +210,9 @@ impl Thread {
             .map(|one| one.sweep.clone())
             .collect();
         for sweep in due {
-            if let Err(error) = self.refresh(&sweep).await {
+            if let Err(error) = self.refresh(&sweep).await.map(|_| ()) {
                 tracing::debug!("{sweep}: {error}");
-                // The next try is in a while, with a new connection.
-                self.opened = None;
-                tokio::time::sleep(Duration::from_millis(500)).await;
+                self.reopen_after(&Err::<(), _>(error));
             }
         }
     }
@@ -222,11 +228,10 @@ impl Thread {
                 self.reopen_after(&answer);
                 let _ = reply.send(answer);
             }
-            Request::Watch(sweep, reply) => {
-                let answer = match self.refresh(&sweep).await {
-                    Ok(watched) => Ok(Arc::clone(&watched.feed)),
-                    Err(error) => Err(error),
-                };
+            Request::Watch(sweep, cursor, reply) => {
+                // The tab is made here, so that this thread knows of it before it waits again.
+                let watched = self.refresh(&sweep).await;
+                let answer = watched.map(|watched| Tab::new(&watched.feed, cursor.as_deref()));
                 self.reopen_after(&answer);
                 let _ = reply.send(answer);
             }
@@ -240,32 +245,30 @@ impl Thread {
         }
     }
 
-    /// The open store. A file that replaced it is opened, and everything that was known is forgotten.
+    /// The open store. If another file has replaced it, that one is opened, and everything that was known is forgotten.
     async fn open(&mut self) -> Result<(), ApiError> {
-        if let Some(opened) = &self.opened {
-            let now = opened.reader.file().and_then(|path| FileId::of(path, opened.reader.is_copy()));
-            if now == opened.file && (now.is_some() || opened.reader.file().is_none()) {
+        if let Some(Opened { reader, file }) = &self.opened {
+            let now = reader.file().and_then(|path| FileId::of(path, reader.is_copy()));
+            if now == *file && (now.is_some() || reader.file().is_none()) {
                 return Ok(());
             }
             self.opened = None;
-            self.forget();
         }
         let mut reader = Reader::open(&self.context.store).await?;
         reader.set_patience(PATIENCE).await?;
         let file = reader.file().and_then(|path| FileId::of(path, reader.is_copy()));
+        if self.last_file.as_ref().is_some_and(|last| *last != file) {
+            self.forget();
+        }
+        // Another connection counts changes from another number.
+        self.watched.values_mut().for_each(Watched::read_soon);
+        self.last_file = Some(file.clone());
         self.opened = Some(Opened { reader, file });
         Ok(())
     }
 
     fn forget(&mut self) {
-        for one in self.watched.values_mut() {
-            // Tabs stay connected: they read all rows again.
-            let feed = Arc::clone(&one.feed);
-            let version = one.version + 1;
-            *one = Watched::new(&one.sweep.clone(), 0);
-            (one.feed, one.version) = (feed, version);
-            one.feed.reset(version);
-        }
+        self.watched.values_mut().for_each(Watched::forget);
         (self.list, self.verdicts) = (None, Verdicts::default());
         (self.configs, self.samples) = (Configs::default(), Samples::default());
     }
@@ -282,14 +285,16 @@ impl Thread {
         let watched = self.watched.get_mut(sweep).ok_or_else(unavailable)?;
         let reader = &mut self.opened.as_mut().ok_or_else(unavailable)?.reader;
         watched.used = Instant::now();
-        match watched.refresh(reader, &self.context).await {
-            Ok(true) => self.watched.get_mut(sweep).ok_or_else(unavailable),
-            outcome => {
-                self.watched.remove(sweep);
-                outcome?;
-                Err(ApiError::unknown(format_args!("unknown sweep `{sweep}`")))
-            }
+        if watched.refresh(reader, &self.context).await? {
+            return self.watched.get_mut(sweep).ok_or_else(unavailable);
         }
+        // Tabs keep their stream: the sweep may be trained again.
+        if watched.feed.is_watched() {
+            watched.forget();
+        } else {
+            self.watched.remove(sweep);
+        }
+        Err(ApiError::unknown(format_args!("unknown sweep `{sweep}`")))
     }
 
     /// Forgets the sweep that was used longest ago, if there are many and no tab shows it.

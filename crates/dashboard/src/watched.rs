@@ -66,9 +66,10 @@ pub(crate) struct Watched {
     /// The counter of the database at the last read.
     counter: Option<i64>,
     read_at: i64,
-    last_read: Option<Instant>,
+    /// Whether its runs were read.
+    loaded: bool,
+    next_read: Instant,
     last_look: Instant,
-    last_work: Duration,
     /// Times and numbers of stored steps.
     pace: Vec<(Instant, i64)>,
     made: HashMap<String, Made>,
@@ -95,9 +96,9 @@ impl Watched {
             situation: None,
             counter: None,
             read_at: 0,
-            last_read: None,
+            loaded: false,
+            next_read: past,
             last_look: past,
-            last_work: Duration::ZERO,
             pace: Vec::new(),
             made: HashMap::new(),
             overview_announced: (past, 1),
@@ -108,7 +109,7 @@ impl Watched {
 
     /// When the next read is due.
     pub(crate) fn due(&self) -> Instant {
-        self.last_read.map_or_else(Instant::now, |last| last + rest(self.last_work, PAUSE))
+        self.next_read
     }
 
     /// Reads what changed since the last read, unless that was just now. Returns whether the sweep exists.
@@ -117,21 +118,37 @@ impl Watched {
     /// The store can't be read.
     pub(crate) async fn refresh(&mut self, reader: &mut Reader, context: &Context) -> Result<bool, Error> {
         let started = Instant::now();
-        if self.last_read.is_some() && started < self.due() {
+        if self.loaded && started < self.next_read {
             return Ok(true);
         }
+        self.next_read = started + PAUSE;
         let exists = self.read(reader, context).await?;
-        self.last_read = Some(Instant::now());
         if exists {
+            self.loaded = true;
             self.announce();
         }
-        self.last_work = started.elapsed();
+        self.next_read = Instant::now() + rest(started.elapsed(), PAUSE);
         Ok(exists)
+    }
+
+    /// The next request reads, whatever the database says about changes.
+    pub(crate) fn read_soon(&mut self) {
+        (self.counter, self.next_read) = (None, Instant::now());
+    }
+
+    /// Forgets everything but the tabs, which read all rows again: the store was replaced, or the sweep was removed.
+    pub(crate) fn forget(&mut self) {
+        if !self.loaded {
+            return;
+        }
+        let (feed, version, next_read) = (Arc::clone(&self.feed), self.version + 1, self.next_read);
+        *self = Self { feed, version, next_read, ..Self::new(&self.sweep, 0) };
+        self.feed.reset(version);
     }
 
     async fn read(&mut self, reader: &mut Reader, context: &Context) -> Result<bool, Error> {
         let counter = reader.change_counter().await?;
-        let is_first = self.last_read.is_none();
+        let is_first = !self.loaded;
         let may_differ = is_first || counter.is_none() || counter != self.counter;
         if !may_differ && self.last_look.elapsed() < LOOK {
             return Ok(true);

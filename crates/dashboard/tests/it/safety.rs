@@ -1,4 +1,4 @@
-//! Who may read what, and the headers of answers.
+//! Access rules and the headers of answers.
 
 use dashboard::Options;
 

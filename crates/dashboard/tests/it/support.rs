@@ -60,8 +60,9 @@ impl Made {
         for trial in trials {
             self.stage += 1;
             let id = trial.id.clone();
-            let base = if trial.config.schedule_name == "constant" { 0.5 } else { 0.4 };
-            let loss = base + trial.config.base_lr + 0.001 * trial.seed as f64;
+            let (base, spread) =
+                if trial.config.schedule_name == "constant" { (0.5, 0.002) } else { (0.4, 0.001) };
+            let loss = base + trial.config.base_lr + spread * trial.seed as f64;
             let rows = (0..STEPS).map(|step| StepRow {
                 step,
                 lr: trial.config.base_lr,

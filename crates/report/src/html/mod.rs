@@ -12,7 +12,7 @@ use crate::chart::{Chart, NoChart};
 use crate::document::Document;
 use crate::escape::escape;
 use crate::markdown::{head, row};
-use crate::views::Snapshot;
+use crate::views::{Overview, Snapshot};
 use verdict::numbers::{capital, short};
 
 /// The style of the page where scripts are off.
@@ -23,11 +23,11 @@ pub fn html(document: &Document, snapshot: &Snapshot) -> String {
     let title = format!("{}: learning-rate schedules compared", document.sweep);
     // Plain data always have a text.
     let data = serde_json::to_string(snapshot).unwrap_or_default();
-    offline_page(&title, &data, &body(document))
+    offline_page(&title, &data, &body(document, &snapshot.overview))
 }
 
 /// The document as text with pictures.
-fn body(document: &Document) -> String {
+fn body(document: &Document, overview: &Overview) -> String {
     let mut page = String::new();
     let sweep = escape(&document.sweep);
     let _ = write!(page, "<style>\n{STYLE}</style>\n<header>\n<h1>{sweep}</h1>\n");
@@ -36,8 +36,10 @@ fn body(document: &Document) -> String {
     }
     page.push_str("</header>\n<main>\n");
     let _ = writeln!(page, "<p class=\"verdict\">{}</p>", escape(&document.verdict));
+    page.push_str(&pairs(&overview.about));
     section(&mut page, "warnings", "Warnings", &warnings(document));
     section(&mut page, "ranking", "Ranking", &ranking(document));
+    section(&mut page, "first", "The first schedule", &first(overview));
     section(&mut page, "legend", "Schedules", &legend(document));
     section(&mut page, "forest", "Differences to the first schedule", &forest(document));
     section(&mut page, "curves", "Loss and learning rate", &curves(document));
@@ -69,6 +71,22 @@ fn section(page: &mut String, id: &str, title: &str, body: &str) {
             escape(title)
         );
     }
+}
+
+/// The best trial of the first schedule, and that schedule as code.
+fn first(overview: &Overview) -> String {
+    let Some(line) = overview.ranking.first().filter(|line| !line.yaml.is_empty()) else {
+        return String::new();
+    };
+    let trial = line.trial_id.as_ref().map(|id| format!("<p>Best trial: <code>{}</code></p>\n", escape(id)));
+    let code = |text: &str| format!("<pre><code>{}</code></pre>\n", escape(text));
+    let pytorch = line.pytorch.as_ref().map(|text| format!("<p>In PyTorch:</p>\n{}", code(text)));
+    format!(
+        "{}<p>In a sweep file:</p>\n{}{}",
+        trial.unwrap_or_default(),
+        code(&line.yaml),
+        pytorch.unwrap_or_default()
+    )
 }
 
 fn warnings(document: &Document) -> String {

@@ -60,6 +60,8 @@ pub fn withheld(mut document: Document, verdict: &VerdictView) -> Document {
     for line in &mut document.ranking {
         (line.p, line.p_raw, line.interval) = (None, None, None);
         (line.ranks, line.verdict) = ("—".to_owned(), "undecided".to_owned());
+        // No line is marked as tied with the first.
+        line.tie_group = if line.tie_group == 0 { 0 } else { 2 };
     }
     document.warnings.retain(|warning| !NEEDS_ALL.contains(&warning.kind.as_str()));
     document
