@@ -1,8 +1,11 @@
-//! The thread that reads the store for all tabs: it answers one request after another and follows the sweeps that tabs show. Nothing
-//! else reads the store, so a hundred tabs cost as much as one.
+//! The two threads that read the store for all tabs. Each answers one request after another: the quick one follows the sweeps that
+//! tabs show and answers what takes milliseconds, the slow one ranks. Nothing else reads the store, so a hundred tabs cost as much as
+//! one, and a ranking that takes seconds delays nothing else.
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
@@ -47,33 +50,48 @@ pub(crate) enum Question {
     Csv { sweep: String },
 }
 
-/// A request to the thread.
+impl Question {
+    /// Whether the answer needs a ranking.
+    fn is_slow(&self) -> bool {
+        matches!(self, Self::Overview { .. } | Self::Curves { .. } | Self::Report { .. })
+    }
+}
+
+/// A request to a thread.
 #[derive(Debug)]
 enum Request {
     Ask(Question, oneshot::Sender<Result<Bytes, ApiError>>),
     Watch(String, Option<String>, oneshot::Sender<Result<Tab, ApiError>>),
 }
 
-/// Sends requests to the thread.
+/// Sends requests to the threads.
 #[derive(Debug, Clone)]
-pub(crate) struct Service(mpsc::Sender<Request>);
+pub(crate) struct Service {
+    quick: mpsc::Sender<Request>,
+    slow: mpsc::Sender<Request>,
+}
 
 impl Service {
-    /// Starts the thread. It ends when the last sender is dropped.
+    /// Starts the threads. They end when the last sender is dropped.
     ///
     /// # Errors
-    /// The thread can't be started.
+    /// A thread can't be started.
     pub(crate) fn start(context: Context) -> std::io::Result<Self> {
-        let (sender, requests) = mpsc::channel(64);
-        let thread = std::thread::Builder::new().name("dashboard-store".to_owned());
-        thread.stack_size(STACK_BYTES).spawn(move || {
-            yield_to_training();
-            match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-                Ok(runtime) => runtime.block_on(Thread::new(context).serve(requests)),
-                Err(error) => tracing::warn!("the dashboard can't read the store: {error}"),
-            }
-        })?;
-        Ok(Self(sender))
+        let work = Arc::new(AtomicU64::new(0));
+        let start = |name: &str, is_quick: bool| {
+            let (sender, requests) = mpsc::channel(64);
+            let (context, work) = (context.clone(), Arc::clone(&work));
+            let thread = std::thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES);
+            thread.spawn(move || {
+                yield_to_training();
+                match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                    Ok(runtime) => runtime.block_on(Thread::new(context, is_quick, work).serve(requests)),
+                    Err(error) => tracing::warn!("the dashboard can't read the store: {error}"),
+                }
+            })?;
+            Ok::<_, std::io::Error>(sender)
+        };
+        Ok(Self { quick: start("dashboard-quick", true)?, slow: start("dashboard-slow", false)? })
     }
 
     /// The answer to a question, as a body.
@@ -81,7 +99,8 @@ impl Service {
     /// # Errors
     /// There is none; the error says why.
     pub(crate) async fn ask(&self, question: Question) -> Result<Bytes, ApiError> {
-        self.send(|reply| Request::Ask(question, reply)).await
+        let to = if question.is_slow() { &self.slow } else { &self.quick };
+        send(to, |reply| Request::Ask(question, reply)).await
     }
 
     /// The changes of a sweep, for a tab that has the data of `cursor`.
@@ -89,29 +108,28 @@ impl Service {
     /// # Errors
     /// There is no such sweep, or the store can't be read.
     pub(crate) async fn watch(&self, sweep: String, cursor: Option<String>) -> Result<Tab, ApiError> {
-        self.send(|reply| Request::Watch(sweep, cursor, reply)).await
+        send(&self.quick, |reply| Request::Watch(sweep, cursor, reply)).await
     }
+}
 
-    async fn send<T>(
-        &self,
-        request: impl FnOnce(oneshot::Sender<Result<T, ApiError>>) -> Request,
-    ) -> Result<T, ApiError> {
-        let (reply, answer) = oneshot::channel();
-        let gone =
-            || ApiError::unavailable("the thread that reads the store has ended; restart the dashboard");
-        let sent = async {
-            self.0.send(request(reply)).await.map_err(|_| gone())?;
-            answer.await.map_err(|_| gone())?
-        };
-        match tokio::time::timeout(LONGEST_ANSWER, sent).await {
-            Ok(answer) => answer,
-            Err(_) => Err(ApiError::unavailable("the store does not answer; trying again")),
-        }
+async fn send<T>(
+    to: &mpsc::Sender<Request>,
+    request: impl FnOnce(oneshot::Sender<Result<T, ApiError>>) -> Request,
+) -> Result<T, ApiError> {
+    let (reply, answer) = oneshot::channel();
+    let gone = || ApiError::unavailable("the thread that reads the store has ended; restart the dashboard");
+    let sent = async {
+        to.send(request(reply)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    };
+    match tokio::time::timeout(LONGEST_ANSWER, sent).await {
+        Ok(answer) => answer,
+        Err(_) => Err(ApiError::unavailable("this takes longer than usual; try again in a while")),
     }
 }
 
 /// Longest time until an answer.
-const LONGEST_ANSWER: Duration = Duration::from_secs(20);
+const LONGEST_ANSWER: Duration = Duration::from_secs(60);
 
 /// Expressions of schedules may be deep.
 const STACK_BYTES: usize = 16 << 20;
@@ -157,9 +175,18 @@ struct Opened {
     file: Option<FileId>,
 }
 
-/// The state of the thread.
+/// Most rankings that are kept.
+const MOST_RANKED: usize = 4;
+
+/// The state of a thread.
 struct Thread {
     context: Context,
+    /// Whether it follows the sweeps that tabs show.
+    is_quick: bool,
+    /// How many milliseconds the slow thread needs for its answers on a sweep.
+    work: Arc<AtomicU64>,
+    /// Rankings, each with its sweep and the version of the data.
+    ranked: Vec<(String, RankBy, u64, Arc<Ranked>)>,
     opened: Option<Opened>,
     /// The file that was opened last.
     last_file: Option<Option<FileId>>,
@@ -173,9 +200,12 @@ struct Thread {
 }
 
 impl Thread {
-    fn new(context: Context) -> Self {
+    fn new(context: Context, is_quick: bool, work: Arc<AtomicU64>) -> Self {
         Self {
             context,
+            is_quick,
+            work,
+            ranked: Vec::new(),
             opened: None,
             last_file: None,
             watched: HashMap::new(),
@@ -271,6 +301,7 @@ impl Thread {
         self.watched.values_mut().for_each(Watched::forget);
         (self.list, self.verdicts) = (None, Verdicts::default());
         (self.configs, self.samples) = (Configs::default(), Samples::default());
+        self.ranked.clear();
     }
 
     /// The current state of a sweep.
@@ -285,6 +316,12 @@ impl Thread {
         let watched = self.watched.get_mut(sweep).ok_or_else(unavailable)?;
         let reader = &mut self.opened.as_mut().ok_or_else(unavailable)?.reader;
         watched.used = Instant::now();
+        if self.is_quick {
+            watched.work = Duration::from_millis(self.work.load(Ordering::Relaxed));
+        } else {
+            // A tab that asks after an announcement gets what was announced.
+            watched.read_if_changed();
+        }
         if watched.refresh(reader, &self.context).await? {
             return self.watched.get_mut(sweep).ok_or_else(unavailable);
         }
@@ -362,7 +399,12 @@ impl Thread {
         }
         let started = Instant::now();
         let body = make(self, sweep).await?;
-        self.known(sweep)?.keep(key, body.clone(), started);
+        let watched = self.known(sweep)?;
+        watched.keep(key, body.clone(), started);
+        if !self.is_quick {
+            let work = self.known(sweep)?.work_of_answers().as_millis();
+            self.work.store(u64::try_from(work).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
         Ok(body)
     }
 
@@ -391,10 +433,25 @@ impl Thread {
         Ok(body)
     }
 
-    async fn ranked(&mut self, sweep: &str, how: &RankBy) -> Result<Ranked, ApiError> {
-        let rows = self.known(sweep)?.rows.clone();
+    /// The ranking of the current version.
+    async fn ranked(&mut self, sweep: &str, how: &RankBy) -> Result<Arc<Ranked>, ApiError> {
+        let watched = self.known(sweep)?;
+        let version = watched.version;
+        let rows = watched.rows.clone();
+        let is_current = |known: &&(String, RankBy, u64, Arc<Ranked>)| {
+            known.0 == sweep && known.1 == *how && known.2 == version
+        };
+        if let Some((.., known)) = self.ranked.iter().find(is_current) {
+            return Ok(Arc::clone(known));
+        }
         let (reader, ..) = self.parts()?;
-        Ok(ranked_rows(reader, sweep, rows, how).await?)
+        let ranked = Arc::new(ranked_rows(reader, sweep, rows, how).await?);
+        self.ranked.retain(|known| known.0 != sweep || known.2 == version);
+        if self.ranked.len() >= MOST_RANKED {
+            self.ranked.remove(0);
+        }
+        self.ranked.push((sweep.to_owned(), *how, version, Arc::clone(&ranked)));
+        Ok(ranked)
     }
 
     async fn overview(&mut self, sweep: &str, how: &RankBy) -> Result<Bytes, ApiError> {

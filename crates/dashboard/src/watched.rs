@@ -77,6 +77,8 @@ pub(crate) struct Watched {
     overview_announced: (Instant, u64),
     curves_announced: (Instant, u64),
     pub(crate) used: Instant,
+    /// How long answers take that another thread makes.
+    pub(crate) work: Duration,
 }
 
 impl Watched {
@@ -104,6 +106,7 @@ impl Watched {
             overview_announced: (past, 1),
             curves_announced: (past, 1),
             used: past,
+            work: Duration::ZERO,
         }
     }
 
@@ -129,6 +132,12 @@ impl Watched {
         }
         self.next_read = Instant::now() + rest(started.elapsed(), PAUSE);
         Ok(exists)
+    }
+
+    /// The next request looks whether anything changed, also the processes.
+    pub(crate) fn read_if_changed(&mut self) {
+        let now = Instant::now();
+        (self.next_read, self.last_look) = (now, now.checked_sub(LOOK).unwrap_or(now));
     }
 
     /// The next request reads, whatever the database says about changes.
@@ -333,7 +342,7 @@ impl Watched {
         self.feed.set_progress(event.to_string());
         let is_over = state != State::Running && before != Some(state);
         let now = Instant::now();
-        let pause = |shortest| rest(self.work(), shortest);
+        let pause = |shortest| rest(self.work.max(self.work_of_answers()), shortest);
         let overview = self.overview_announced.1 != self.version
             && (is_over || now.duration_since(self.overview_announced.0) >= pause(OVERVIEW_PAUSE));
         let curves = self.curves_announced.1 != self.version
@@ -352,7 +361,7 @@ impl Watched {
     }
 
     /// How long the current answers took together.
-    fn work(&self) -> Duration {
+    pub(crate) fn work_of_answers(&self) -> Duration {
         self.made.values().map(|made| made.work).sum()
     }
 
@@ -372,19 +381,16 @@ impl Watched {
         Trials::new(self.version, self.rows.iter(), part)
     }
 
-    /// A known answer, if it is of this version, or so young that it is not made again yet. After an announcement it is made
-    /// again.
+    /// A known answer, if it is of this version, or so young that it is not made again yet. After an announcement, and once the
+    /// sweep is not trained any more, it is made again.
     pub(crate) fn known(&self, key: &str) -> Option<Bytes> {
         let made = self.made.get(key)?;
-        let announced = if key.starts_with("curves") || key.starts_with("stages") {
-            self.curves_announced
-        } else {
-            self.overview_announced
-        };
+        let announced =
+            if key.starts_with("stages") { self.curves_announced } else { self.overview_announced };
         let is_young = made.at >= announced.0 && made.at.elapsed() < rest(made.work, Duration::ZERO);
         // Rows must be of the version from which the events continue.
-        let is_current = made.version == self.version || (is_young && key != "trials");
-        is_current.then(|| made.body.clone())
+        let may_be_older = is_young && self.is_trained && key != "trials";
+        (made.version == self.version || may_be_older).then(|| made.body.clone())
     }
 
     /// Keeps an answer.
