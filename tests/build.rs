@@ -3,5 +3,5 @@
 use needs::Need;
 
 fn main() {
-    needs::emit_cfgs(&[Need::Python, Need::Numpy, Need::Chromium, Need::Postgres, Need::Mounts]);
+    needs::emit_cfgs(&[Need::Python, Need::Numpy, Need::Chromium, Need::Axe, Need::Postgres, Need::Mounts]);
 }

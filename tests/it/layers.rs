@@ -83,7 +83,10 @@ fn the_tests_share_the_compiled_dependencies_of_the_program() {
     let tests = features(&["--workspace", "--edges", "normal,build,dev"]);
     let ours = |name: &str| name.starts_with("sweep-");
     let differ: Vec<&String> = program.difference(&tests).filter(|name| !ours(name)).collect();
-    assert!(differ.is_empty(), "these have more features in the tests, so ask for the same in Cargo.toml: {differ:?}");
+    assert!(
+        differ.is_empty(),
+        "these have more features in the tests, so ask for the same in Cargo.toml: {differ:?}"
+    );
 }
 
 /// Each package with its features.
@@ -95,7 +98,10 @@ fn features(args: &[&str]) -> BTreeSet<String> {
         .output()
         .expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).lines().map(|line| line.replace(" (proc-macro)", "").replace(" (*)", "")).collect()
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(|line| line.replace(" (proc-macro)", "").replace(" (*)", ""))
+        .collect()
 }
 
 /// The name of a package on the registry, and its folder, which is its name in the code.

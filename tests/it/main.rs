@@ -5,9 +5,11 @@
 mod accuracy;
 mod bad_input;
 mod book;
+mod browser;
 mod circles;
 mod clusters;
 mod commands_page;
+mod dashboard;
 mod database_page;
 mod export;
 mod export_results;

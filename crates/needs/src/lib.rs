@@ -17,6 +17,8 @@ pub enum Need {
     Numpy,
     /// The browser `chromium`.
     Chromium,
+    /// The accessibility checker axe-core, unpacked in the folder for builds.
+    Axe,
     /// PostgreSQL's `initdb` and the programs next to it.
     Postgres,
     /// A mount namespace in which a tmpfs can be mounted.
@@ -30,6 +32,7 @@ impl Need {
             Self::Python => "python",
             Self::Numpy => "numpy",
             Self::Chromium => "chromium",
+            Self::Axe => "axe",
             Self::Postgres => "postgres",
             Self::Mounts => "mounts",
         }
@@ -40,6 +43,7 @@ impl Need {
             Self::Python => succeeds("python3", &["--version"]),
             Self::Numpy => find_numpy().is_some(),
             Self::Chromium => succeeds("chromium", &["--version"]),
+            Self::Axe => axe().is_file(),
             Self::Postgres => find_postgres().is_some(),
             Self::Mounts => {
                 succeeds("unshare", &["--mount", "--map-root-user", "mount", "-t", "tmpfs", "tmpfs", "/tmp"])
@@ -70,6 +74,11 @@ pub fn find_postgres() -> Option<PathBuf> {
     found.sort();
     let debian = found.into_iter().rev().map(|(_, bin)| bin);
     debian.chain(search_path()).find(|bin| bin.join("initdb").is_file())
+}
+
+/// The script of axe-core: `npm pack axe-core` unpacked in target/axe.
+pub fn axe() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/axe/package/axe.min.js"))
 }
 
 /// The folder of a `python3` with numpy: the environment for the tests, or one on the `PATH`.

@@ -77,7 +77,7 @@ const verdictView = (() => {
   function explain({ metric, verdict }) {
     const better = metric.lower_is_better ? "lower" : "higher";
     const what = `${format.capital(metric.title)}, ${better} is better. Each schedule is at its own best base lr; each dot is a seed.`;
-    return verdict.complete ? what : `${what} Ordered by the mean so far: this order is not a ranking.`;
+    return verdict.complete ? `${what} Tie group 1, marked: not significantly different from the best mean.` : `${what} Ordered by the mean so far: this order is not a ranking.`;
   }
 
   // --- the table -----------------------------------------------------------------------------------------------------
@@ -90,6 +90,7 @@ const verdictView = (() => {
     const title = overview.metric.title, config = differing(overview);
     return [
       ["Rank", (l) => l.ranks ? l.ranks.replace("-", "–") : "", "number", false, true],
+      ["Tie group", (l) => l.tie_group ?? format.NONE, "number", false, true],
       ["Schedule", (l) => nameCell(l, config(l)), "name"],
       [overview.verdict.complete ? `Mean ${title}` : `Mean ${title} so far`, (l) => mean(l.mean), "number strong"],
       [dots.heading, dots.cell, "dots"],
@@ -140,19 +141,11 @@ const verdictView = (() => {
 
   function table(overview, state) {
     const list = columns(overview, dotsOf(overview));
-    const groups = [];
-    for (const line of overview.ranking) {
-      const id = overview.verdict.complete ? line.tie_group ?? "none" : "all";
-      if (groups[groups.length - 1]?.id !== id) groups.push({ id, lines: [] });
-      groups[groups.length - 1].lines.push(line);
-    }
-    const title = (id) => id === "all" ? null : id === "none" ? "No result to rank"
-      : id === 1 ? "Tie group 1: not significantly different from the best mean" : `Tie group ${id}`;
+    // Means do not order the tie groups: a schedule with scattered seeds may be tied with the first and come after worse ones.
+    const type = (line) => [overview.verdict.complete && line.tie_group === 1 && "leads", state.schedules.includes(line.schedule) && "on"].filter(Boolean).join(" ") || null;
     return svg.table("Table of results", "ranking", list.map(([heading, , type]) => h("th", { scope: "col", class: type }, heading)),
-      groups.map((group) => h("tbody", { key: group.id, class: group.id === 1 ? "leads" : null },
-          title(group.id) && h("tr.group", h("th", { colspan: list.length, scope: "rowgroup" }, h("span", title(group.id)))),
-          group.lines.map((line) => h("tr", { key: line.schedule, class: state.schedules.includes(line.schedule) ? "on" : null },
-            list.map(([, cell, type]) => h(type === "name" ? "th" : "td", { class: type || null, scope: type === "name" ? "row" : null }, cell(line))))))));
+      h("tbody", overview.ranking.map((line) => h("tr", { key: line.schedule, class: type(line) },
+        list.map(([, cell, type]) => h(type === "name" ? "th" : "td", { class: type || null, scope: type === "name" ? "row" : null }, cell(line)))))));
   }
 
   /** The column of dots: all rows on one scale that shows the differences between the good schedules. */
