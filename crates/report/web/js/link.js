@@ -8,7 +8,7 @@
  * @property {string[]} trials    ids of selected trials
  * @property {Filter} filter
  * @property {string} metric      the metric that ranks; "" is the sweep's own
- * @property {string} curve       valid or train
+ * @property {string} curve       valid or train; "" is the one that the sweep has more points of
  * @property {string} scale       auto, log, linear or symlog
  * @property {number} top         how many schedules are coloured
  * @property {string} zoom        "", "fifth" or "FROM-TO" in steps
@@ -19,7 +19,7 @@
  */
 const link = (() => {
   const VIEWS = ["verdict", "curves", "lr", "differences", "stages", "budgets", "table", "sweeps"];
-  const TEXTS = { view: "verdict", metric: "", curve: "valid", scale: "auto", zoom: "", budget: "", sort: "", compare: "" };
+  const TEXTS = { view: "verdict", metric: "", curve: "", scale: "auto", zoom: "", budget: "", sort: "", compare: "" };
   const LISTS = { schedules: "s", trials: "t", show: "show" };
   const FILTERS = ["schedule", "status", "purpose", "lr", "seed", "steps", "host"];
   const TOP = 6;

@@ -75,7 +75,9 @@ const plot = (() => {
     const series = [{}];
     const bands = [];
     for (const line of spec.lines) {
-      series.push({ label: line.name, stroke: line.colour, dash: line.dash, width: line.width, spanGaps: true, points: { show: false } });
+      // A curve with a single value has no line: it is a dot.
+      const points = { show: line.y.filter(format.isNumber).length === 1, size: 6, fill: line.colour };
+      series.push({ label: line.name, stroke: line.colour, dash: line.dash, width: line.width, spanGaps: true, points });
       if (!line.low) continue;
       const at = series.length;
       for (let i = 0; i < 2; i++) series.push({ width: 0, spanGaps: true, points: { show: false } });

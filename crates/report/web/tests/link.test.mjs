@@ -20,7 +20,7 @@ test("defaults are not written", () => {
 test("values that do not exist become defaults", () => {
   const state = link.read("#view=nothing&curve=x&scale=y&top=-4&s=a&s=a");
   assert.equal(state.view, "verdict");
-  assert.equal(state.curve, "valid");
+  assert.equal(state.curve, "");
   assert.equal(state.scale, "auto");
   assert.equal(state.top, 6);
   assert.deepEqual(state.schedules, ["a"]);

@@ -17,7 +17,8 @@ const curvesView = (() => {
     };
   }
 
-  function render(overview, state, width) {
+  function render(overview, selection, width) {
+    const state = { ...selection, curve: selection.curve || overview.curve_metric };
     const curves = model.get(state.curve);
     return [
       h("div.heading", h("h1", "Loss and learning rate over the run")),
