@@ -7,6 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 /// Longer than anything takes on a busy machine.
@@ -163,6 +165,12 @@ impl Browser {
     /// Types text into the element that has the focus.
     pub(crate) fn write(&mut self, text: &str) {
         self.call("Input.insertText", json!({"text": text}));
+    }
+
+    /// What the window shows, as a PNG.
+    pub(crate) fn picture(&mut self) -> Vec<u8> {
+        let found = self.call("Page.captureScreenshot", json!({"format": "png"}));
+        BASE64_STANDARD.decode(found["data"].as_str().expect("text")).expect("base64")
     }
 
     /// Shows the page in a window of this size, light or dark.

@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 use serde_json::Value;
 
 use crate::browser::Browser;
-use crate::support::{Sandbox, kill, signal, wait};
+use crate::support::{Sandbox, kill, root, signal, wait};
 
 /// Long enough to be watched, in two rounds, with a schedule that diverges.
 const FILE: &str = "\
@@ -243,4 +243,30 @@ fn a_request_to_stop_ends_the_server() {
     signal(&dashboard.process, "-INT");
     let status = dashboard.process.wait().expect("it ends");
     assert!(matches!(status.code(), Some(0 | 130)), "{status}");
+}
+
+/// Writes docs/images: the dashboard after experiments/mnist.yaml. Look at them afterwards.
+#[test]
+#[ignore = "trains the main experiment and writes docs/images; scripts/pictures runs it"]
+fn pictures_of_the_documentation() {
+    let sandbox = Sandbox::new();
+    let file = root().join("experiments/mnist.yaml");
+    sandbox.run(&[file.to_str().expect("UTF-8"), "--quiet"]).exits(0);
+    let dashboard = Dashboard::start(&sandbox, "0");
+    let mut browser = Browser::start(1280, 800);
+    browser.open(&dashboard.url);
+    for (name, view, size, scheme) in [
+        ("report", "differences", (1280, 560), "light"),
+        ("dashboard", "verdict", (1280, 760), "light"),
+        ("dashboard-curves", "curves&curve=train", (1280, 620), "dark"),
+        ("dashboard-phone", "lr", (390, 760), "light"),
+    ] {
+        browser.resize(size, scheme);
+        browser.value(&format!("location.hash = '#sweep=mnist&view={view}'"));
+        browser.wait_for("document.querySelector('main') && !document.querySelector('main .loading')");
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        let picture = browser.picture();
+        assert!(picture.len() < 200_000, "{name} has {} bytes", picture.len());
+        std::fs::write(root().join(format!("docs/images/{name}.png")), picture).expect("it can be written");
+    }
 }
