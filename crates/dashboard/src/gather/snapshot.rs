@@ -38,7 +38,9 @@ pub(crate) async fn report(
     let counts = reader.counts(sweep).await?.unwrap_or_else(SweepCounts::default);
     let is_trained = is_trained(&reader.runners().await?, sweep);
     let planned = Planned::new(sweep, &reader.file_text(sweep).await?, context);
-    let now = now();
+    // The same data give the same report, so its time is that of the data.
+    let times = rows.iter().filter_map(|row| row.finished_at.or(row.started_at));
+    let now = times.max().unwrap_or(counts.updated_at);
     let known =
         Known { rows: &rows, counts: &counts, is_trained, planned: planned.as_ref(), rate: None, now };
     let situation = situation(&known);
