@@ -167,7 +167,7 @@ impl Browser {
         self.call("Input.insertText", json!({"text": text}));
     }
 
-    /// What the window shows, as a PNG.
+    /// A picture of the window, as a PNG.
     pub(crate) fn picture(&mut self) -> Vec<u8> {
         let found = self.call("Page.captureScreenshot", json!({"format": "png"}));
         BASE64_STANDARD.decode(found["data"].as_str().expect("text")).expect("base64")

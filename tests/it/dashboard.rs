@@ -117,7 +117,7 @@ fn a_browser_follows_a_sweep_to_its_verdict() {
     });
     assert_eq!(browser.errors, [""; 0]);
 
-    // The page notices that the server is gone, and goes on with the next one.
+    // The page notices that the server is gone, and uses the next one.
     let port = dashboard.port();
     kill(&mut dashboard.process);
     browser.wait_for("document.querySelector('.live.lost')");

@@ -85,7 +85,7 @@ fn the_tests_share_the_compiled_dependencies_of_the_program() {
     let differ: Vec<&String> = program.difference(&tests).filter(|name| !ours(name)).collect();
     assert!(
         differ.is_empty(),
-        "these have more features in the tests, so ask for the same in Cargo.toml: {differ:?}"
+        "these have more features in the tests, so list the same features in Cargo.toml: {differ:?}"
     );
 }
 

@@ -140,7 +140,7 @@ impl Watched {
         (self.next_read, self.last_look) = (now, now.checked_sub(LOOK).unwrap_or(now));
     }
 
-    /// The next request reads, whatever the database says about changes.
+    /// The next request reads, also if the database reports no change.
     pub(crate) fn read_soon(&mut self) {
         (self.counter, self.next_read) = (None, Instant::now());
     }

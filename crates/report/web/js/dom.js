@@ -1,5 +1,5 @@
 /**
- * Elements from descriptions. A view returns a tree of descriptions; `dom.patch` changes the elements that are there only where
+ * Elements from descriptions. A view returns a tree of descriptions; `dom.patch` changes the existing elements only where
  * the tree differs, so that an update keeps focus, scroll position, open details and selected text. Text becomes text nodes:
  * no name from the data is ever read as HTML.
  *

@@ -53,7 +53,7 @@ const look = (() => {
     "aria-pressed": model.state.schedules.includes(schedule), onclick: () => model.toggle("schedules", schedule), "data-tip": schedule.length > 22 ? schedule : null,
   }, swatch(schedule), h("span.text", { dir: "auto" }, schedule), more);
 
-  /** Names and line styles of the coloured schedules, shown where the list is not beside the chart. */
+  /** Names and line styles of the coloured schedules, shown where the list is not next to the chart. */
   const legend = () => h("ul.legend", Array.from(slots.keys(), (name) => h("li", { key: name }, swatch(name), h("span.text", { dir: "auto" }, name))));
 
   /** A short line in the style of a schedule. */

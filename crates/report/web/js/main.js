@@ -3,7 +3,7 @@
  * the next frame.
  */
 (() => {
-  /** The views: what they draw, and whether the list of schedules is beside them. */
+  /** The views: what they draw, and whether the list of schedules is next to them. */
   const VIEWS = {
     verdict: { view: verdictView, wide: true },
     curves: { view: curvesView },
@@ -46,7 +46,7 @@
       frame.bar(overview, state),
       frame.tabs(overview, state),
       overview && h("div", { key: "progress" }, frame.progress(overview)),
-      h("div", { class: `body${hasList ? " beside" : ""}`, key: "body" },
+      h("div", { class: `body${hasList ? " listed" : ""}`, key: "body" },
         hasList && frame.schedules(overview, state),
         h("main", { id: "main", tabindex: -1, key: "main" }, h("div", { key: `${state.view} ${state.sweep}`, class: `view of-${state.view}` }, content(entry.view, overview, sweeps, state)))),
       h("div", { key: "announce", class: "hidden", "aria-live": "polite" }, announce(overview)),

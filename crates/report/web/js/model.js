@@ -1,6 +1,6 @@
 /**
  * What the page knows and what is selected. Views read it and call `model.set`; nothing else changes the selection. Data are
- * fetched when a view asks for them, and again when the stream says that they changed.
+ * fetched when a view needs them, and again when the stream says that they changed.
  */
 const model = (() => {
   /** Addresses of the data by name, for a selection. */
@@ -69,7 +69,7 @@ const model = (() => {
   // --- data ----------------------------------------------------------------------------------------------------------
 
   /**
-   * The data of a name for the present selection, or null while they are not there. Starts the request if needed.
+   * The data of a name for the present selection, or null until they have arrived. Starts the request if needed.
    */
   function get(name) {
     if (name !== "sweeps" && (name === "other" ? !state.compare : state.sweep === null)) return null;
@@ -163,7 +163,7 @@ const model = (() => {
       open: () => {
         const wasLost = live.word === "reconnecting";
         live.word = "live";
-        // What changed before the stream was open is not in it.
+        // The stream does not contain changes from before it was open.
         if (wasLost || entries.overview?.value?.state === "running") markStale(Object.keys(entries));
         draw();
       },
@@ -183,7 +183,7 @@ const model = (() => {
         ...overview, now: event.now ?? Date.now(), progress: event.progress, state: event.state ?? overview.state,
         verdict: { ...overview.verdict, ...event.verdict },
       };
-      // A result of the ranking is never shown beside a progress that belongs to another moment.
+      // A result of the ranking is never shown together with a progress that belongs to another moment.
       if (event.verdict && event.verdict.complete !== overview.verdict.complete) markStale(["overview"]);
     }
     if (name === "trials" && entries.trials?.value) {

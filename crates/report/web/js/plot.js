@@ -40,7 +40,7 @@ const plot = (() => {
     spec.lines.map((line) => [line.name, line.colour, line.dash, line.width, Boolean(line.low)]),
   ]);
 
-  /** Draws a chart into an element, or changes the one that is there. */
+  /** Draws a chart into an element, or changes the existing one. */
   function show(element, spec) {
     const before = element.plot;
     const mark = signature(spec);
@@ -128,7 +128,7 @@ const plot = (() => {
     own.spec.onZoom(range);
   }
 
-  /** Names at the right end of the wide lines; names that would overlap move apart. */
+  /** Names at the right end of the wide lines; names that would overlap are moved. */
   function drawLabels(u, spec) {
     const ratio = devicePixelRatio;
     const { left, top, width, height } = u.bbox;
@@ -162,7 +162,7 @@ const plot = (() => {
     return null;
   }
 
-  /** Moves sorted places apart to at least `gap`, inside of two limits. */
+  /** Moves sorted places until they are at least `gap` from each other, inside of two limits. */
   function spread(places, gap, low, high) {
     for (let i = 1; i < places.length; i++) places[i].at = Math.max(places[i].at, places[i - 1].at + gap);
     let limit = high;

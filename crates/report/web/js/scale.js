@@ -100,7 +100,7 @@ const scale = (() => {
     return (x) => inner(Math.log(x));
   };
 
-  /** The value of a curve at x by linear interpolation; null outside of it and beside missing values. */
+  /** The value of a curve at x by linear interpolation; null outside of it and next to missing values. */
   function valueAt(xs, ys, x) {
     if (!xs.length || x < xs[0] || x > xs[xs.length - 1]) return null;
     let low = 0, high = xs.length - 1;

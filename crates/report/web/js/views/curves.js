@@ -279,7 +279,7 @@ const curvesView = (() => {
         look.swatch(name), h("span.text", { dir: "auto", "data-tip": name.length > 20 ? name : null }, name),
         h("span.value", { "data-value": name, opaque: true, mount: (element) => element.append(document.createElement("b"), document.createElement("small")) })))),
       !shown.length && h("p.note", "No schedule is coloured. Select some in the list."),
-      overview.verdict.complete ? null : h("p.note", "Still changing: means of the runs that are there."));
+      overview.verdict.complete ? null : h("p.note", "Still changing: means of the runs so far."));
   }
 
   function behind(curves, overview) {

@@ -35,7 +35,7 @@ const sweepsView = (() => {
     const cells = (line) => [h("td.number", line ? number(line.mean) : ""), h("td.number", line ? format.number(line.base_lr) : "")];
     const heading = (overview) => `#${format.short(overview.sweep, 30)}: mean ${overview.metric.title}${overview.verdict.complete ? "" : " (no verdict yet)"}`;
     return [
-      h("p.card.open", "This is no test: the sweeps may differ in data, model, steps and seeds, and no p-value is computed between them. Compare schedules inside of one sweep for a verdict."),
+      h("p.card.open", "This is not a test: the sweeps may differ in data, model, steps and seeds, and no p-value is computed between them. Compare schedules inside of one sweep for a verdict."),
       svg.table("Two sweeps by schedule", "", ["Schedule", heading(a), "#Base lr", heading(b), "#Base lr", "#Difference"],
         names.map((name) => {
           const l = left.get(name), r = right.get(name);

@@ -48,7 +48,7 @@ const verdictView = (() => {
       h("p", when(overview)),
       h("p.note",
         "Differences between means can still change sign. Tests, intervals and ranks appear when the last seed is done, because a test " +
-        "that is read early finds differences that are not there."));
+        "that is read early finds differences that do not exist."));
   }
 
   /** When the verdict will be there. */
