@@ -38,17 +38,33 @@ pub fn sign_flip(differences: &[f64], weight: f64) -> Option<SignFlip> {
         let all = f64::from(SAMPLES) + 1.0;
         return Some(SignFlip { p: (as_far as f64 + 1.0) / all, floor: 1.0 / all });
     }
-    // Flipping all signs changes no distance, so the sign of the last difference is fixed.
-    let assignments = 1u32 << (n - 1);
-    let as_far = (0..assignments)
-        .filter(|signs| {
-            let flipped =
-                differences.iter().enumerate().map(|(i, d)| if signs >> i & 1 == 1 { -d } else { *d });
-            flipped.sum::<f64>().abs() >= least
-        })
-        .count();
-    let all = f64::from(assignments);
-    Some(SignFlip { p: as_far as f64 / all, floor: 1.0 / all })
+    let (as_far, all) = count_as_far(differences, least);
+    Some(SignFlip { p: as_far as f64 / all as f64, floor: 1.0 / all as f64 })
+}
+
+/// The number of sign assignments whose sum is at least `least` from 0, and the number of all. Flipping all signs changes no distance,
+/// so the sign of the last difference is fixed. Each sum is one of the first half of the differences plus one of the second:
+/// with the sums of the second half in order, the partners of a sum of the first half are at both ends (Horowitz and Sahni 1974).
+fn count_as_far(differences: &[f64], least: f64) -> (usize, usize) {
+    let (last, free) = differences.split_last().map_or((0.0, differences), |(last, free)| (*last, free));
+    let (first, second) = free.split_at(free.len() / 2);
+    let (first, mut second) = (signed_sums(0.0, first), signed_sums(last, second));
+    second.sort_by(f64::total_cmp);
+    let all = first.len() * second.len();
+    if least <= 0.0 {
+        return (all, all);
+    }
+    let partners = |sum: &f64| {
+        let low = second.partition_point(|other| sum + other <= -least);
+        let high = second.partition_point(|other| sum + other < least);
+        low + second.len() - high
+    };
+    (first.iter().map(partners).sum(), all)
+}
+
+/// `start` plus the sum of the numbers, for all 2^n assignments of signs.
+fn signed_sums(start: f64, numbers: &[f64]) -> Vec<f64> {
+    numbers.iter().fold(vec![start], |sums, x| sums.iter().flat_map(|sum| [sum + x, sum - x]).collect())
 }
 
 /// Differences of two schedules per seed, `ours` minus `theirs`; `None` if one of them has no value. If any
@@ -93,6 +109,22 @@ mod tests {
         assert_eq!(test.floor, 0.03125);
         assert_eq!(sign_flip(&[0.0; 4], 1.0).map(|t| t.p), Some(1.0));
         assert_eq!(sign_flip(&[1.0], 1.0).map(|t| t.floor), Some(1.0));
+    }
+
+    #[test]
+    fn counting_by_halves_agrees_with_trying_all_signs() {
+        let mut random = SplitMix::new(1);
+        for n in 1..14 {
+            // Small whole numbers, so that many sums are equal.
+            let differences: Vec<f64> = (0..n).map(|_| (random.next() % 9) as f64 - 4.0).collect();
+            let sum = |signs: u32| -> f64 {
+                differences.iter().enumerate().map(|(i, d)| if signs >> i & 1 == 1 { -d } else { *d }).sum()
+            };
+            let (all, seen) = (1u32 << n, sum(0).abs());
+            let as_far = (0..all).filter(|signs| sum(*signs).abs() >= seen).count();
+            let expected = as_far as f64 / f64::from(all);
+            assert_eq!(sign_flip(&differences, 1.0).map(|test| test.p), Some(expected), "{differences:?}");
+        }
     }
 
     #[test]
