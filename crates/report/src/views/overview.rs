@@ -64,11 +64,14 @@ pub fn withheld(mut document: Document, verdict: &VerdictView) -> Document {
         line.tie_group = if line.tie_group == 0 { 0 } else { 2 };
     }
     document.warnings.retain(|warning| !NEEDS_ALL.contains(&warning.kind.as_str()));
+    // The first sentence says how configs are chosen, the others explain the tests.
+    document.method.truncate(1);
     document
 }
 
-/// The kinds of warnings that are right only once all judging runs have ended.
-const NEEDS_ALL: [&str; 3] = ["few_seeds", "unstable_over_budgets", "metrics_disagree"];
+/// The kinds of warnings that are right only once all judging runs have ended, or say that some are missing, as the verdict does.
+const NEEDS_ALL: [&str; 6] =
+    ["few_seeds", "unstable_over_budgets", "metrics_disagree", "missing", "only_tuned", "edge"];
 
 /// Why there is no verdict yet.
 fn sentence(verdict: &VerdictView) -> String {
