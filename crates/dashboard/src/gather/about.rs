@@ -70,13 +70,16 @@ fn model(model: &Model) -> String {
     }
 }
 
-/// As in `sgd, momentum 0.9`.
+/// As in `sgd, momentum 0.9`. Values that switch something off are left out.
 fn choice(choice: &Choice) -> String {
     let value = |value: &serde_json::Value| match value {
         serde_json::Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let values = choice.values.iter().filter(|(_, value)| !value.is_null());
+    let is_off = |value: &serde_json::Value| {
+        value.is_null() || *value == serde_json::Value::Bool(false) || value.as_f64() == Some(0.0)
+    };
+    let values = choice.values.iter().filter(|(_, value)| !is_off(value));
     let each: Vec<String> = values.map(|(name, found)| format!("{name} {}", value(found))).collect();
     std::iter::once(choice.kind.clone()).chain(each).collect::<Vec<_>>().join(", ")
 }
