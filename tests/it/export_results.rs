@@ -138,12 +138,26 @@ fn tensorboard_gets_a_folder_for_each_run() {
 }
 
 #[test]
+fn the_runs_and_steps_of_one_schedule() {
+    let sandbox = trained();
+    for steps in [&[][..], &["--metrics"]] {
+        let all = objects(&export(&sandbox, &[&["--to", "jsonl"], steps].concat()).exits(0).stdout);
+        let one = [&["--to", "jsonl", "--schedule", "constant"], steps].concat();
+        let one = objects(&export(&sandbox, &one).exits(0).stdout);
+        let expected: Vec<_> = all.into_iter().filter(|row| row["schedule"] == "constant").collect();
+        assert!(!expected.is_empty());
+        assert_eq!(one, expected, "{steps:?}");
+    }
+}
+
+#[test]
 fn unsupported_exports_are_refused() {
     let sandbox = trained();
     for (args, words) in [
         (&["--to", "tensorboard"][..], "-o DIR"),
         (&["--to", "tensorboard", "--metrics", "-o", "x"], "--metrics is for tables"),
         (&["smal", "--to", "csv"], "did you mean `small`?"),
+        (&["--to", "csv", "--schedule", "constnat"], "has no schedule `constnat` (did you mean `constant`?)"),
         (&["--to", "csv", "-o", "no/such/file"], "can't write no/such/file"),
         (&["--to", "csv", "-o", "runs"], "it is a directory"),
         (&["--to", "tensorboard", "-o", "no/such/folder"], "can't write no/such/folder"),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use schedule::problem::counted;
+use schedule::problem::{counted, listed, nearest};
 use spec::protocol::Seeds;
 use spec::{Plan, Spec};
 use sweep::notes;
@@ -103,4 +103,17 @@ pub(crate) fn json(path: &Path, what: &str) -> Result<serde_json::Value, Failure
         let (line, column) = (error.line(), error.column());
         Failure::Usage(format!("{}:{line}:{column}: expected {what}: {error}", source.name))
     })
+}
+
+/// The error about a schedule that a stored sweep does not have.
+pub(crate) fn unknown_schedule<'a>(
+    word: &str,
+    sweep: &str,
+    names: impl IntoIterator<Item = &'a str> + Clone,
+) -> Failure {
+    let hint = match nearest(word, names.clone()) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => format!("known: {}", listed(names)),
+    };
+    Failure::usage(format_args!("the sweep `{sweep}` has no schedule `{word}` ({hint})"))
 }

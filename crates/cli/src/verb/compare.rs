@@ -3,7 +3,6 @@
 use report::comparison_text::{by_seed, details, lrs, sentence};
 use report::ranking_rows::rows;
 use report::{Format, Rows};
-use schedule::problem::{listed, nearest};
 use serde_json::{Value, json};
 use sweep::ranked::{Ranked, ranked_sweep};
 use sweep::wait_for;
@@ -14,7 +13,7 @@ use verdict::warnings::{History, Warning, warnings};
 use crate::args::{FormatArg, RankArgs};
 use crate::exit::{Failure, Outcome, print};
 use crate::global::Global;
-use crate::input::show_note;
+use crate::input::{show_note, unknown_schedule};
 use crate::verb::rank;
 
 #[derive(Debug, clap::Args)]
@@ -119,12 +118,5 @@ pub(crate) fn warning(warning: &Warning) -> Value {
 /// Finds a schedule of the sweep by its name.
 fn find_schedule<'a>(word: &str, sweep: &str, ranked: &'a Ranked) -> Result<&'a str, Failure> {
     let names = || ranked.ranking.lines.iter().map(|line| line.schedule.as_str());
-    if let Some(name) = names().find(|name| *name == word) {
-        return Ok(name);
-    }
-    let hint = match nearest(word, names()) {
-        Some(name) => format!("did you mean `{name}`?"),
-        None => format!("known: {}", listed(names())),
-    };
-    Err(Failure::usage(format_args!("the sweep `{sweep}` has no schedule `{word}` ({hint})")))
+    names().find(|name| *name == word).ok_or_else(|| unknown_schedule(word, sweep, names()))
 }

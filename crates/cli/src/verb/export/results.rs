@@ -1,5 +1,6 @@
 //! `sweep export results`: the runs of a sweep, or their steps, as tables or TensorBoard event files.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use dashboard::exported::{self, Column, Kind};
@@ -15,17 +16,22 @@ use super::tensorboard;
 use crate::args::path;
 use crate::exit::{Failure, Outcome};
 use crate::global::Global;
+use crate::input::unknown_schedule;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
   sweep export results --to csv > runs.csv                    one row per run
   sweep export results mnist --to parquet --metrics -o steps.parquet
+  sweep export results mnist --schedule cosine --to csv --metrics
   sweep export results --to tensorboard -o logs && tensorboard --logdir logs";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Name or file of the sweep [default: the most recent sweep]
     pub sweep: Option<String>,
+    /// Export only the runs of this schedule
+    #[arg(long, value_name = "NAME")]
+    pub schedule: Option<String>,
     /// Format to write
     #[arg(long, value_enum, value_name = "FORM")]
     pub to: ResultsTo,
@@ -75,12 +81,19 @@ fn event_files(args: &Args, global: &Global) -> Outcome {
     })
 }
 
-/// A snapshot of the database, and name and runs of the sweep.
+/// A snapshot of the database, and name and runs of the sweep: those of one schedule if the arguments name it.
 async fn read(args: &Args, global: &Global) -> Result<(Reader, String, Vec<TrialRecord>), Failure> {
     let mut reader = open(&global.context).await?;
     reader.hold_snapshot().await?;
     let name = sweep(&mut reader, args.sweep.as_deref(), &global.context).await?;
-    let runs = reader.runs(&name).await?;
+    let mut runs = reader.runs(&name).await?;
+    if let Some(schedule) = &args.schedule {
+        if !runs.iter().any(|run| run.schedule == *schedule) {
+            let names: BTreeSet<&str> = runs.iter().map(|run| run.schedule.as_str()).collect();
+            return Err(unknown_schedule(schedule, &name, names));
+        }
+        runs.retain(|run| run.schedule == *schedule);
+    }
     Ok((reader, name, runs))
 }
 
