@@ -204,6 +204,130 @@ class Transformers(unittest.TestCase):
         self.assertFalse(math.isfinite(losses[-1]), outcome.err)
 
 
+LIGHTNING = """
+    import logging, warnings
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore")
+    import lightning, torch
+    class Module(lightning.LightningModule):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = (torch.nn.Parameter(torch.zeros(1)) for _ in range(2))
+            self.automatic_optimization = not MANUAL
+            self.updates = 0
+        def loss(self, batch):
+            x, y = batch
+            return ((self.a * x + self.b - y) ** 2).mean()
+        def training_step(self, batch, at):
+            loss = self.loss(batch)
+            if MANUAL:
+                self.manual_backward(loss / 2)
+                if at % 2:
+                    for optimizer in self.optimizers():
+                        optimizer.step()
+                    for optimizer in self.optimizers():
+                        optimizer.zero_grad()
+            return loss
+        def validation_step(self, batch, at):
+            self.log("val_loss", self.loss(batch))
+            self.log("val_acc", torch.tensor(0.5))
+        def configure_optimizers(self):
+            if MANUAL:
+                return torch.optim.SGD([self.a], lr=1.0), torch.optim.SGD([self.b], lr=0.5)
+            return torch.optim.SGD([{"params": [self.a]}, {"params": [self.b], "lr": 0.5}], lr=1.0)
+        def on_before_zero_grad(self, optimizer):
+            STOP
+    def scheduled(groups, lr):
+        optimizer = torch.optim.SGD(groups, lr)
+        return [optimizer], [torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9)]
+    x = torch.arange(40.0).reshape(40, 1) / 40
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, 3 * x - 1), batch_size=5)
+    module = Module()
+    trainer = lightning.Trainer(
+        max_epochs=EPOCHS, accumulate_grad_batches=1 if MANUAL else 2, accelerator="cpu", logger=False,
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        callbacks=[trial.lightning_callback(NAMES)],
+    )
+    trainer.fit(module, loader, loader, ckpt_path=trial.resume and str(trial.resume.path))
+    print(module.a.item(), module.b.item())
+"""
+
+
+@unittest.skipUnless(installed("lightning", "torch"), "lightning is not installed")
+class Lightning(unittest.TestCase):
+    #: 8 batches an epoch and two batches an update: the five updates end in the second epoch.
+    LRS = (0.1, 0.2, 0.3, 0.4, 0.5)
+
+    def script(self, manual: bool = False, epochs: int = -1, names: str = "", stop: str = "pass") -> str:
+        text = LIGHTNING.replace("MANUAL", str(manual)).replace("EPOCHS", str(epochs)).replace("NAMES", names)
+        return text.replace("STOP", stop).replace("\n    ", "\n")
+
+    def by_hand(self) -> tuple[list[float], float, float]:
+        """The losses of the five updates, and the weights after them, in plain numbers."""
+        xs = [i / 40 for i in range(40)]
+        a = b = 0.0
+        losses = []
+        for step, lr in enumerate(self.LRS):
+            at = step % 4 * 10
+            errors = [(a * x + b - (3 * x - 1), x) for x in xs[at : at + 10]]
+            losses.append(sum(error**2 for error, _ in errors) / 10)
+            a -= lr * sum(2 * error * x for error, x in errors) / 10
+            b -= 0.5 * lr * sum(2 * error for error, _ in errors) / 10
+        return losses, a, b
+
+    def check(self, outcome: Outcome) -> None:
+        self.assertEqual(outcome.code, 0, outcome.err)
+        losses, a, b = self.by_hand()
+        train = [(line["step"], line["lr"]) for line in outcome.lines if "train_loss" in line]
+        self.assertEqual(train, [(step, lr) for step, lr in enumerate(self.LRS)])
+        for got, wanted in zip([line["train_loss"] for line in outcome.lines if "train_loss" in line], losses):
+            self.assertAlmostEqual(got, wanted, places=5)
+        self.assertEqual([line["step"] for line in outcome.lines if "valid_loss" in line], [1, 3, 4])
+        got_a, got_b = map(float, outcome.out.split())
+        self.assertAlmostEqual(got_a, a, places=5)
+        self.assertAlmostEqual(got_b, b, places=5)
+        final = sum((a * i / 40 + b - (3 * i / 40 - 1)) ** 2 for i in range(40)) / 40
+        self.assertAlmostEqual([line["valid_loss"] for line in outcome.lines if "valid_loss" in line][-1], final, places=5)
+
+    def test_accumulated_batches(self) -> None:
+        with Parent(self.LRS) as parent:
+            self.check(parent.run(self.script(names="valid_accuracy='val_acc'")))
+            self.assertEqual([line["valid_accuracy"] for line in parent.lines if "valid_loss" in line], [0.5] * 3)
+
+    def test_manual_optimization_of_two_optimizers(self) -> None:
+        with Parent(self.LRS) as parent:
+            self.check(parent.run(self.script(manual=True)))
+
+    def test_a_closed_loop_schedule(self) -> None:
+        with Parent(self.LRS, answer=lambda question: (self.LRS[question["ask"]], None)) as parent:
+            self.check(parent.run(self.script()))
+
+    def test_it_stops_and_resumes(self) -> None:
+        stop = "import os, signal; self.updates += 1; self.updates == 3 and os.kill(os.getpid(), signal.SIGTERM)"
+        with Parent(self.LRS) as parent:
+            outcome = parent.run(self.script(stop=stop))
+            last = outcome.lines[-1]
+            self.assertEqual(outcome.code, 0, outcome.err)
+            self.assertIn("checkpoint", last, outcome.err)
+            with Parent(self.LRS, resume={"step": last["step"] + 1, "path": last["checkpoint"]}) as second:
+                rest = second.run(self.script())
+            self.assertEqual(rest.code, 0, rest.err)
+        # The loader begins its epoch again: Lightning restores its position only if it has a state. So the losses differ.
+        reported = [(line["step"], line["lr"]) for line in outcome.lines + rest.lines if "train_loss" in line]
+        self.assertEqual(reported, list(enumerate(self.LRS)))
+        self.assertIn("valid_loss", rest.lines[-1])
+
+    def test_errors(self) -> None:
+        for script, words in (
+            (self.script(epochs=1), "Trainer ended after 4 of 5 steps"),
+            (self.script(names="valid_loss='valid'"), "logged no 'valid' in validation (it logged val_acc, val_loss)"),
+            (self.script().replace("loader, loader", "loader"), "give Trainer.fit validation data"),
+            (self.script().replace("return torch.optim.SGD([{", "return scheduled([{"), "must return no lr scheduler"),
+        ):
+            with self.subTest(words), Parent(self.LRS) as parent:
+                self.assertIn(words, parent.run(script).err)
+
+
 ACCELERATE = """
     import os, subprocess, sys
     if "RANK" not in os.environ:

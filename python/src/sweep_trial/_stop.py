@@ -29,6 +29,12 @@ class Stop:
             self._watching = True
         return self.asked
 
+    def take_over(self) -> None:
+        """Catches SIGTERM in place of a framework's handler, which would end training before a checkpoint is written."""
+        if os.getpid() == self._pid and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._catch)
+            self._before, self._watching = None, True
+
     def _catch(self, number: int, frame: Optional[FrameType]) -> None:
         if os.getpid() != self._pid:
             # A forked worker inherits this handler but never checks `asked`, so SIGTERM must end it.

@@ -23,6 +23,7 @@ from ._stop import Stop
 
 if TYPE_CHECKING:
     from ._keras import SweepCallback as KerasCallback
+    from ._lightning import SweepCallback as LightningCallback
     from ._torch import SweepLR
     from ._transformers import SweepCallback as TransformersCallback
 
@@ -309,6 +310,15 @@ class Trial:
         from ._transformers import SweepCallback
 
         return SweepCallback(self)
+
+    def lightning_callback(self, *, valid_loss: str = "val_loss", valid_accuracy: Optional[str] = None) -> LightningCallback:
+        """A callback for Lightning's `Trainer` that sets the lr, reports losses and checkpoints, and stops after the last step.
+
+        `valid_loss` and `valid_accuracy` are the names under which the module logs them in `validation_step`.
+        """
+        from ._lightning import SweepCallback
+
+        return SweepCallback(self, valid_loss, valid_accuracy)
 
     def _has_updated(self, at: int) -> Optional[bool]:
         """Whether the update of `at` was made, or None if that is unknown."""
