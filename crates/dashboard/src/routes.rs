@@ -26,8 +26,10 @@ use crate::gather::curves::CurveMetric;
 use crate::service::{Question, Service};
 
 /// The policy of the page: it loads only files of this server, nothing inline.
+/// Notebooks of this machine may show it in a frame, in which nothing can be changed.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri \
-                      'none'; form-action 'none'; frame-ancestors 'self'";
+                      'none'; form-action 'none'; frame-ancestors 'self' \
+                      http://localhost:* http://127.0.0.1:*";
 
 /// The longest address of a request.
 const LONGEST_ADDRESS: usize = 8 << 10;
