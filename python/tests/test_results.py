@@ -66,7 +66,7 @@ class Results(unittest.TestCase):
             cls.ranking = sweep.run(file, store=cls.runs, data_dir=ROOT / "data", frame="records")
 
     def printed(self, *words: str) -> Any:
-        """What the program prints, as JSON."""
+        """The JSON that the program prints."""
         command = [str(PROGRAM), *words, "--store", str(self.runs)]
         return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
 

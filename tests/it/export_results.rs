@@ -144,7 +144,11 @@ fn the_runs_and_steps_of_one_schedule() {
         let all = objects(&export(&sandbox, &[&["--to", "jsonl"], steps].concat()).exits(0).stdout);
         let one = [&["--to", "jsonl", "--schedule", "constant"], steps].concat();
         let one = objects(&export(&sandbox, &one).exits(0).stdout);
-        let expected: Vec<_> = all.into_iter().filter(|row| row["schedule"] == "constant").collect();
+        let mut expected: Vec<_> = all.into_iter().filter(|row| row["schedule"] == "constant").collect();
+        for row in &mut expected {
+            // This axis belongs to the other schedule.
+            row.as_object_mut().expect("an object").remove("axis:schedule.body.to");
+        }
         assert!(!expected.is_empty());
         assert_eq!(one, expected, "{steps:?}");
     }
