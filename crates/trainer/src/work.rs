@@ -75,9 +75,9 @@ impl Work {
         let mut form = arch.architecture.form();
         let mut chunk = Batch::new(form);
         let direct = Direct::new(arch, batch).zip(Direct::new(arch, chunk_size)).filter(|_| ours);
+        let sparse = matches!(examples, Examples::Labelled(labelled) if labelled.is_sparse());
         let passes: Option<(Box<dyn Passes>, Box<dyn Passes>)> = match direct {
             Some((train, evaluate)) => {
-                let sparse = matches!(examples, Examples::Labelled(labelled) if labelled.is_sparse());
                 if sparse && train.supports_sparse() {
                     form = Form::Sparse { transposed: true };
                     chunk = Batch::new(Form::Sparse { transposed: false });
@@ -86,6 +86,10 @@ impl Work {
             }
             None if !ours => None,
             None => Graph::of(network, arch).map(|graph| -> (Box<dyn Passes>, Box<dyn Passes>) {
+                if sparse && form == Form::Unit {
+                    form = Form::UnitAndSparse { transposed: true };
+                    chunk = Batch::new(Form::UnitAndSparse { transposed: false });
+                }
                 let evaluate = Plan::new(&graph, chunk_size, Use::Evaluate);
                 (Box::new(Plan::new(&graph, batch, Use::Train)), Box::new(evaluate))
             }),

@@ -8,6 +8,7 @@
 //! place in both layouts: copies of A cost more than they saved.
 
 use super::{Kernel, Level, Vector, level};
+use crate::multiversioned;
 
 /// A matrix that is read element by element: element (i, j) is `data[i * row + j * column]`.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +61,34 @@ pub struct Epilogue<'a> {
     /// Whether the result is added to what C contains. The finished result is added, with one rounding: the bits are those of a
     /// product and a separate sum.
     pub accumulate: bool,
+}
+
+impl Epilogue<'_> {
+    /// Applies it to the sums of a product that another kernel computed, except `accumulate`: rows with `columns` numbers.
+    pub fn apply(&self, sums: &mut [f32], columns: usize) {
+        let Self { bias, relu, residual, .. } = *self;
+        for (i, row) in sums.chunks_exact_mut(columns.max(1)).enumerate() {
+            let residual = residual.map(|residual| &residual[i * columns..][..columns]);
+            finish_row(row, bias.unwrap_or_default(), relu, residual.unwrap_or_default());
+        }
+    }
+}
+
+multiversioned! {
+/// Without bias or residual these are empty.
+fn finish_row(row: &mut [f32], bias: &[f32], relu: bool, residual: &[f32]) {
+    for (sum, bias) in row.iter_mut().zip(bias) {
+        *sum += bias;
+    }
+    if relu {
+        for sum in &mut *row {
+            *sum = if 0.0 > *sum { 0.0 } else { *sum };
+        }
+    }
+    for (sum, residual) in row.iter_mut().zip(residual) {
+        *sum += residual;
+    }
+}
 }
 
 /// The buffers for the copies of matrices, and the instruction set. It grows with the largest product and is used again and again.

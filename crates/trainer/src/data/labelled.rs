@@ -172,7 +172,7 @@ impl Labelled {
     /// Writes examples of a part into a batch. Indices beyond the part are skipped.
     pub fn gather(&self, part: Part, indices: impl Iterator<Item = usize>, batch: &mut Batch) {
         let (mean, deviation) = match (batch.form, self.moments()) {
-            (Form::Unit, _) => (0.0, 255.0),
+            (Form::Unit | Form::UnitAndSparse { .. }, _) => (0.0, 255.0),
             (_, moments) => moments.unwrap_or((0.0, 1.0)),
         };
         let scale = 1.0 / deviation;
@@ -187,7 +187,10 @@ impl Labelled {
                     batch.pixels.extend(numbers.get(range).unwrap_or_default());
                 }
                 (Values::Sparse(rows), Form::Sparse { .. }) => batch.by_image.push(rows.row(i), scale),
-                (Values::Sparse(rows), Form::Dense | Form::Unit) => {
+                (Values::Sparse(rows), form) => {
+                    if matches!(form, Form::UnitAndSparse { .. }) {
+                        batch.by_image.push(rows.row(i), scale);
+                    }
                     let filled = batch.pixels.len();
                     batch.pixels.resize(filled + self.inputs, (0.0 - mean) * scale);
                     let (columns, bytes) = rows.row(i);
@@ -203,7 +206,7 @@ impl Labelled {
                 }
             }
         }
-        if batch.form == (Form::Sparse { transposed: true }) {
+        if let Form::Sparse { transposed: true } | Form::UnitAndSparse { transposed: true } = batch.form {
             batch.by_image.transpose_into(&mut batch.by_pixel);
         }
     }

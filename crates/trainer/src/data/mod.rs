@@ -101,6 +101,11 @@ pub enum Form {
     Dense,
     /// Bytes as numbers from 0 to 1.
     Unit,
+    /// As `Unit`, and the non-zero numbers separately.
+    UnitAndSparse {
+        /// As for `Sparse`.
+        transposed: bool,
+    },
     /// Only non-zero numbers.
     Sparse {
         /// Whether they are stored by pixel too, which the gradient of a first layer needs.
@@ -120,7 +125,7 @@ pub struct Batch {
     pub tokens: Vec<u32>,
     /// Random numbers for the model.
     pub(crate) noise: Vec<f32>,
-    /// In the sparse form: (examples, pixels), scaled but not shifted.
+    /// In sparse forms: (examples, pixels), scaled but not shifted.
     pub(crate) by_image: Rows,
     /// The transposed matrix: (pixels, examples).
     pub(crate) by_pixel: Rows,

@@ -8,10 +8,11 @@ use candle_core::{Result, Tensor};
 use super::activation::{Activation, by_candle};
 use super::by_candle::apply;
 use super::is_cpu_f32;
-use super::operation::{Done, Inputs, Operation, Scratch, Take, Target, Targets, at_least};
+use super::operation::{Done, Inputs, NonZero, Operation, Scratch, Take, Target, Targets, at_least};
 use kernels::activation::{gelu_and_slope, multiply};
 use kernels::matmul::{self, Epilogue, Strided, Workspace, matmul};
 use kernels::reduce::sum_rows_into;
+use kernels::sparse;
 
 /// A fully connected layer. `x` is (batch, inputs), `w` is (inputs, outputs), `b` is (outputs); the result is (batch, outputs).
 /// Without `input_gradient`, for first layers, the backward pass computes no gradient of `x`.
@@ -57,9 +58,11 @@ const WEIGHT: usize = 1;
 const BIAS: usize = 2;
 const RESIDUAL: usize = 3;
 
-/// Approximate size, in numbers, of the pieces in which gradients are passed on. A piece stays in the L2 cache, and is large enough
-/// to pay for the copies that a product makes.
-const PIECE: usize = 32 * 1024;
+/// The most numbers in the pieces in which gradients are passed on. A piece stays in the L2 cache, and is large enough to pay for the
+/// copies that a product makes.
+const PIECE: usize = 64 * 1024;
+/// Rows of a piece are a multiple of this, the largest height of a product's tiles.
+const TILE: usize = 12;
 
 impl Linear {
     fn rows(&self, numbers: usize) -> usize {
@@ -75,22 +78,47 @@ impl Linear {
         matmul(sizes, dz, w, matmul::Target::rows(dx.numbers, inputs), epilogue, products);
     }
 
-    /// dw = xᵀ dz, a few rows at a time.
-    fn piece_by_piece(&self, x: &[f32], dz: &[f32], scratch: &mut Scratch, take: &mut Take<'_>) {
+    /// The rows of the weight in each piece of its gradient: about equally many.
+    fn pieces(&self) -> impl Iterator<Item = Range<usize>> {
         let Self { inputs, outputs, .. } = *self;
-        // A multiple of the heights of tiles.
-        let most = (PIECE / outputs.max(1) / 12 * 12).max(12).min(inputs);
-        let piece = at_least(&mut scratch.piece, most * outputs);
-        for first in (0..inputs).step_by(most.max(1)) {
-            let rows = most.min(inputs - first);
-            let piece = &mut piece[..rows * outputs];
-            let x = Strided::rows(x.get(first..).unwrap_or_default(), inputs).transposed();
-            let sizes = (rows, outputs, self.rows(dz.len()));
-            let (dz, target) = (Strided::rows(dz, outputs), matmul::Target::rows(piece, outputs));
-            matmul(sizes, x, dz, target, Epilogue::default(), &mut scratch.products);
-            take(first * outputs, piece);
+        let (tiles, most) = (inputs.div_ceil(TILE), (PIECE / outputs.max(1) / TILE).max(1));
+        let count = tiles.div_ceil(most);
+        let edge = move |i: usize| (tiles * i / count * TILE).min(inputs);
+        (0..count).map(move |i| edge(i)..edge(i + 1))
+    }
+
+    /// dw = xᵀ dz, a few rows at a time.
+    fn piece_by_piece(&self, x: &Inputs<'_>, dz: &[f32], scratch: &mut Scratch, take: &mut Take<'_>) {
+        let Self { inputs, outputs, .. } = *self;
+        let Scratch { products, piece, small, cursors, .. } = scratch;
+        for rows in self.pieces() {
+            let piece = at_least(piece, rows.len() * outputs);
+            if let Some(NonZero { by_pixel, .. }) = x.non_zero {
+                sparse_product((by_pixel, rows.clone()), dz, piece, small, cursors);
+            } else {
+                let x = x.numbers[X].get(rows.start..).unwrap_or_default();
+                let x = Strided::rows(x, inputs).transposed();
+                let sizes = (rows.len(), outputs, self.rows(dz.len()));
+                let (dz, target) = (Strided::rows(dz, outputs), matmul::Target::rows(piece, outputs));
+                matmul(sizes, x, dz, target, Epilogue::default(), products);
+            }
+            take(rows.start * outputs, piece);
         }
     }
+}
+
+/// C = A B for some rows of a sparse A. The bits are those of the dense product: it adds 0 where this one adds nothing.
+fn sparse_product(
+    (a, rows): (&sparse::Rows, Range<usize>),
+    b: &[f32],
+    c: &mut [f32],
+    small: &mut Vec<f32>,
+    cursors: &mut Vec<u32>,
+) {
+    let (columns, cursors) = (c.len() / rows.len().max(1), at_least(cursors, rows.len()));
+    let start = at_least(small, columns);
+    start.fill(0.0);
+    sparse::product(a, rows, b, &mut sparse::Output { c, columns, start, relu: false, cursors });
 }
 
 impl Operation for Linear {
@@ -112,7 +140,7 @@ impl Operation for Linear {
     }
 
     fn forward(&self, x: &Inputs<'_>, y: &mut [f32], kept: &mut [f32], scratch: &mut Scratch) {
-        let [x, w, bias, residual] = x.numbers;
+        let (non_zero, [x, w, bias, residual]) = (x.non_zero, x.numbers);
         let sizes = (self.rows(y.len()), self.outputs, self.inputs);
         let epilogue = Epilogue {
             bias: Some(bias),
@@ -121,6 +149,11 @@ impl Operation for Linear {
             accumulate: false,
         };
         let mut product = |to: &mut [f32]| {
+            if let Some(NonZero { by_image, first, .. }) = non_zero {
+                let Scratch { small, cursors, .. } = scratch;
+                sparse_product((by_image, first..first + sizes.0), w, to, small, cursors);
+                return epilogue.apply(to, self.outputs);
+            }
             let (x, w) = (Strided::rows(x, self.inputs), Strided::rows(w, self.outputs));
             let target = matmul::Target::rows(to, self.outputs);
             matmul(sizes, x, w, target, epilogue, &mut scratch.products);
@@ -159,7 +192,7 @@ impl Operation for Linear {
         take: &mut Take<'_>,
     ) {
         if weight == WEIGHT {
-            return self.piece_by_piece(at.x.numbers[X], dz, scratch, take);
+            return self.piece_by_piece(&at.x, dz, scratch, take);
         }
         let sums = at_least(&mut scratch.small, self.outputs);
         sum_rows_into(dz, sums);

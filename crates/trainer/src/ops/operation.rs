@@ -4,6 +4,7 @@
 use std::fmt::Debug;
 
 use kernels::matmul::Workspace;
+use kernels::sparse::Rows;
 
 /// Maximum number of inputs of an operation.
 pub(crate) const MOST_INPUTS: usize = 4;
@@ -15,6 +16,18 @@ pub(crate) struct Inputs<'a> {
     pub(crate) numbers: [&'a [f32]; MOST_INPUTS],
     /// The input that consists of indices, if there is one: characters, or labels.
     pub(crate) indices: &'a [u32],
+    /// The input that consists of pixels without its zeros, if most pixels are 0.
+    pub(crate) non_zero: Option<NonZero<'a>>,
+}
+
+/// The non-zero pixels of a batch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NonZero<'a> {
+    /// (examples, pixels): all examples of the batch. A pass over some of them starts with row `first`.
+    pub(crate) by_image: &'a Rows,
+    pub(crate) first: usize,
+    /// (pixels, examples), for gradients, which are computed for all examples.
+    pub(crate) by_pixel: &'a Rows,
 }
 
 /// Where to write the gradient of an input.
@@ -69,12 +82,14 @@ pub(crate) struct Scratch {
     pub(crate) small: Vec<f32>,
     /// A gradient that will be added to another one.
     pub(crate) spare: Vec<f32>,
+    /// For sparse products.
+    pub(crate) cursors: Vec<u32>,
 }
 
 /// The first `n` numbers of a buffer, which grows if necessary.
-pub(crate) fn at_least(buffer: &mut Vec<f32>, n: usize) -> &mut [f32] {
+pub(crate) fn at_least<T: Clone + Default>(buffer: &mut Vec<T>, n: usize) -> &mut [T] {
     if buffer.len() < n {
-        buffer.resize(n, 0.0);
+        buffer.resize(n, T::default());
     }
     &mut buffer[..n]
 }

@@ -22,6 +22,10 @@ pub(crate) struct Graph {
     pub(super) labels: usize,
 }
 
+/// See [`Graph::together`]: the most numbers of a value, and the fewest rows.
+const NUMBERS: usize = 128 * 1024;
+const ROWS: usize = 256;
+
 /// One operation. Its output is the value with the same index.
 #[derive(Debug, Clone)]
 pub(super) struct Step {
@@ -79,6 +83,13 @@ impl Graph {
         let operands = parameters.iter().enumerate().map(|(i, p)| (p.id(), Operand::Parameter(i)));
         let graph = Builder::new(operands, recording, labels)?.finish(loss.id())?;
         graph.is_supported(parameters.len()).then_some(graph)
+    }
+
+    /// A number of examples whose values stay in the L2 cache from one step to the next, but not so few that reading the weights for
+    /// them costs more.
+    pub(super) fn together(&self) -> usize {
+        let largest = self.steps.iter().map(|step| step.numbers).max().unwrap_or(0);
+        (NUMBERS / largest.max(1)).max(ROWS.div_ceil(self.labels.max(1)))
     }
 
     /// Whether each parameter is a weight of one operation, each other input is a value or a part of the batch without a gradient,

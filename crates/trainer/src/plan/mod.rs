@@ -4,14 +4,16 @@
 mod graph;
 mod slots;
 
+use std::ops::Range;
+
 use candle_core::{Layout, Result, StorageRef};
 
 pub(crate) use self::graph::Graph;
 use self::graph::{LossStep, Operand, Step};
 use self::slots::{Buffer, Life, assign};
-use crate::data::Batch;
+use crate::data::{Batch, Form};
 use crate::model::Parameter;
-use crate::ops::operation::{Done, Inputs, MOST_INPUTS, Scratch, Take, Target, Targets};
+use crate::ops::operation::{Done, Inputs, MOST_INPUTS, NonZero, Scratch, Take, Target, Targets};
 use crate::ops::record::Source;
 use crate::ops::slice_of_storage;
 
@@ -47,6 +49,8 @@ pub(crate) struct Plan {
     places: Places,
     slots: Slots,
     scratch: Scratch,
+    /// Examples for which the forward pass runs through all steps before it continues with the next ones.
+    together: usize,
 }
 
 /// Where the numbers of each step are.
@@ -172,14 +176,14 @@ impl Slots {
     fn with_targets<T>(
         &mut self,
         places: [Option<(Buffer, bool)>; MOST_INPUTS],
-        n: usize,
+        part: Part,
         f: impl FnOnce(&Self, &mut Targets<'_>) -> T,
     ) -> T {
         let mut memory = places.map(|place| self.take(place.map(|(buffer, _)| buffer)));
         let mut targets: Targets<'_> = [const { None }; MOST_INPUTS];
         for ((target, memory), place) in targets.iter_mut().zip(&mut memory).zip(places) {
             if let Some((buffer, add)) = place {
-                *target = Some(Target { numbers: &mut memory[..buffer.numbers * n], add });
+                *target = Some(Target { numbers: &mut memory[part.numbers(buffer.numbers)], add });
             }
         }
         let result = f(self, &mut targets);
@@ -189,9 +193,39 @@ impl Slots {
         result
     }
 
-    /// The numbers of a buffer for `n` examples.
-    fn read(&self, buffer: Option<Buffer>, n: usize) -> &[f32] {
-        buffer.map_or(&[], |buffer| &self.0[buffer.slot][..buffer.numbers * n])
+    /// The numbers of a buffer for some examples.
+    fn read(&self, buffer: Option<Buffer>, part: Part) -> &[f32] {
+        buffer.map_or(&[], |buffer| &self.0[buffer.slot][part.numbers(buffer.numbers)])
+    }
+}
+
+/// Some examples of a batch.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    first: usize,
+    end: usize,
+    /// Number of examples of the batch.
+    all: usize,
+}
+
+impl Part {
+    /// Parts of at most this number of examples.
+    fn split(self, most: usize) -> impl Iterator<Item = Self> {
+        (self.first..self.end).step_by(most.max(1)).map(move |first| Self {
+            first,
+            end: self.end.min(first + most),
+            ..self
+        })
+    }
+
+    /// The indices of its numbers, of which each example has `each`.
+    fn numbers(self, each: usize) -> Range<usize> {
+        self.first * each..self.end * each
+    }
+
+    /// Its elements of a list of which each example has equally many.
+    fn of<T>(self, list: &[T]) -> &[T] {
+        &list[self.numbers(list.len() / self.all.max(1))]
     }
 }
 
@@ -201,8 +235,7 @@ struct Given<'a> {
     /// `None`: the weights are not read.
     parameters: Option<&'a [Parameter]>,
     batch: &'a Batch,
-    /// Number of examples.
-    n: usize,
+    part: Part,
 }
 
 impl Given<'_> {
@@ -228,14 +261,25 @@ impl Given<'_> {
                         inputs.numbers[i] = slice_of_storage(storage, layout)?;
                     }
                 }
-                Operand::Value(value) => inputs.numbers[i] = slots.read(values.get(*value).copied(), self.n),
-                Operand::Source(Source::Pixels) => inputs.numbers[i] = &self.batch.pixels,
-                Operand::Source(Source::Noise) => inputs.numbers[i] = &self.batch.noise,
-                Operand::Source(Source::Tokens) => inputs.indices = &self.batch.tokens,
-                Operand::Source(Source::Labels) => inputs.indices = &self.batch.labels,
+                Operand::Value(value) => {
+                    inputs.numbers[i] = slots.read(values.get(*value).copied(), self.part)
+                }
+                Operand::Source(Source::Pixels) => {
+                    inputs.numbers[i] = self.part.of(&self.batch.pixels);
+                    inputs.non_zero = self.non_zero();
+                }
+                Operand::Source(Source::Noise) => inputs.numbers[i] = self.part.of(&self.batch.noise),
+                Operand::Source(Source::Tokens) => inputs.indices = self.part.of(&self.batch.tokens),
+                Operand::Source(Source::Labels) => inputs.indices = self.part.of(&self.batch.labels),
             }
         }
         Ok(f(inputs))
+    }
+
+    fn non_zero(&self) -> Option<NonZero<'_>> {
+        let Batch { form, by_image, by_pixel, .. } = self.batch;
+        let has = matches!(form, Form::UnitAndSparse { .. });
+        has.then_some(NonZero { by_image, first: self.part.first, by_pixel })
     }
 }
 
@@ -249,7 +293,9 @@ impl Plan {
     pub(crate) fn new(graph: &Graph, examples: usize, for_what: Use) -> Self {
         let places = Places::new(graph, for_what);
         let slots = Slots(places.sizes.iter().map(|numbers| vec![0.0; numbers * examples]).collect());
-        Self { graph: graph.clone(), places, slots, scratch: Scratch::default() }
+        // Without a backward pass, buffers that do not live at the same time have the same memory.
+        let together = if for_what == Use::Train { graph.together() } else { examples };
+        Self { graph: graph.clone(), places, slots, scratch: Scratch::default(), together }
     }
 
     /// Address and length of each buffer, for tests.
@@ -263,21 +309,25 @@ impl Plan {
 
     /// The inputs of a pass over this batch.
     fn given<'a>(&self, parameters: &'a [Parameter], batch: &'a Batch) -> Given<'a> {
-        Given { parameters: Some(parameters), batch, n: batch.labels.len() / self.graph.labels.max(1) }
+        let all = batch.labels.len() / self.graph.labels.max(1);
+        Given { parameters: Some(parameters), batch, part: Part { first: 0, end: all, all } }
     }
 
     /// Computes all values of a batch, which must not be larger than the buffers.
     fn forward(&mut self, given: Given<'_>) -> Result<()> {
-        let Self { graph, places, slots, scratch } = self;
-        for (i, step) in graph.steps.iter().enumerate() {
-            let (value, kept) = (Some(places.values[i]), places.kept[i]);
-            let (mut y, mut to_keep) = (slots.take(value), slots.take(kept));
-            given.with(&step.inputs, &places.values, slots, |x| {
-                let y = part(&mut y, value, given.n);
-                step.operation.forward(&x, y, part(&mut to_keep, kept, given.n), scratch);
-            })?;
-            slots.put_back(value, y);
-            slots.put_back(kept, to_keep);
+        let Self { graph, places, slots, scratch, together } = self;
+        for part in given.part.split(*together) {
+            let given = Given { part, ..given };
+            for (i, step) in graph.steps.iter().enumerate() {
+                let (value, kept) = (Some(places.values[i]), places.kept[i]);
+                let (mut y, mut to_keep) = (slots.take(value), slots.take(kept));
+                given.with(&step.inputs, &places.values, slots, |x| {
+                    let (y, to_keep) = (numbers(&mut y, value, part), numbers(&mut to_keep, kept, part));
+                    step.operation.forward(&x, y, to_keep, scratch);
+                })?;
+                slots.put_back(value, y);
+                slots.put_back(kept, to_keep);
+            }
         }
         Ok(())
     }
@@ -288,11 +338,11 @@ impl Passes for Plan {
         let given = self.given(parameters, batch);
         self.forward(given)?;
         let count = batch.labels.len();
-        let Self { graph, places, slots, scratch } = self;
+        let Self { graph, places, slots, scratch, .. } = self;
         let mut mean = 0.0;
         for (at, LossStep { loss, inputs }) in (graph.steps.len()..).zip(&graph.losses) {
             let targets = places.targets(at, inputs, |i| loss.passes(i));
-            let sum = slots.with_targets(targets, given.n, |slots, targets| {
+            let sum = slots.with_targets(targets, given.part, |slots, targets| {
                 let scale = 1.0 / count as f32;
                 given.with(inputs, &places.values, slots, |x| loss.gradients(&x, scale, targets, scratch))
             })?;
@@ -303,23 +353,23 @@ impl Passes for Plan {
 
     fn backward(&mut self, parameters: &[Parameter], batch: &Batch, each: &mut Each<'_>) -> Result<()> {
         let given = self.given(parameters, batch);
-        let n = given.n;
-        let Self { graph, places, slots, scratch } = self;
+        let part = given.part;
+        let Self { graph, places, slots, scratch, .. } = self;
         for (i, Step { operation, inputs, .. }) in graph.steps.iter().enumerate().rev() {
             let targets = places.targets(i, inputs, |input| operation.passes(input));
             let (value, kept) = (Some(places.values[i]), places.kept[i]);
             let gradient = places.gradients.get(i).copied();
             let mut memory = slots.take(gradient);
-            let dy = part(&mut memory, gradient, n);
-            slots.with_targets(targets, n, |slots, targets| {
+            let dy = numbers(&mut memory, gradient, part);
+            slots.with_targets(targets, part, |slots, targets| {
                 given.with(inputs, &places.values, slots, |x| {
-                    let at = Done { x, y: slots.read(value, n), kept: slots.read(kept, n) };
+                    let at = Done { x, y: slots.read(value, part), kept: slots.read(kept, part) };
                     operation.backward(&at, dy, targets, scratch);
                 })
             })?;
             let without_weights = Given { parameters: None, ..given };
             without_weights.with(inputs, &places.values, slots, |x| -> Result<()> {
-                let at = Done { x, y: slots.read(value, n), kept: slots.read(kept, n) };
+                let at = Done { x, y: slots.read(value, part), kept: slots.read(kept, part) };
                 operation.weights().try_for_each(|weight| match inputs.get(weight) {
                     Some(Operand::Parameter(parameter)) => each(*parameter, &mut |take| {
                         operation.weight_gradient(weight, &at, dy, scratch, take);
@@ -335,7 +385,7 @@ impl Passes for Plan {
     fn evaluate(&mut self, parameters: &[Parameter], batch: &Batch) -> Result<(f64, Option<usize>)> {
         let given = self.given(parameters, batch);
         self.forward(given)?;
-        let Self { graph, places, slots, scratch } = self;
+        let Self { graph, places, slots, scratch, .. } = self;
         let (mut sum, mut correct) = (0.0, None);
         for LossStep { loss, inputs } in &graph.losses {
             let (loss, classified) = given.with(inputs, &places.values, slots, |x| loss.sum(&x, scratch))?;
@@ -346,7 +396,7 @@ impl Passes for Plan {
     }
 }
 
-/// The numbers of a buffer for `n` examples, in its memory.
-fn part(memory: &mut [f32], buffer: Option<Buffer>, n: usize) -> &mut [f32] {
-    &mut memory[..buffer.map_or(0, |buffer| buffer.numbers * n)]
+/// The numbers of a buffer for some examples, in its memory.
+fn numbers(memory: &mut [f32], buffer: Option<Buffer>, part: Part) -> &mut [f32] {
+    &mut memory[part.numbers(buffer.map_or(0, |buffer| buffer.numbers))]
 }

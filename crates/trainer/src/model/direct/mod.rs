@@ -66,7 +66,7 @@ impl<'a> Rows<'a> {
     fn of(batch: &'a Batch) -> Self {
         match batch.form {
             Form::Sparse { .. } => Self::Sparse(batch),
-            Form::Dense | Form::Unit => Self::Dense(&batch.pixels),
+            Form::Dense | Form::Unit | Form::UnitAndSparse { .. } => Self::Dense(&batch.pixels),
         }
     }
 
