@@ -56,7 +56,7 @@ const svg = (() => {
   function table(label, type, head, rows, caption) {
     const cell = (text) => typeof text !== "string" ? text : text[0] === "#" ? h("th.number", { scope: "col" }, text.slice(1)) : h("th", { scope: "col" }, text);
     return h("div.scroll", { tabindex: 0, role: "region", "aria-label": label },
-      h("table", { class: type || null }, caption, h("thead", h("tr", head.map(cell))), rows[0]?.tag === "tbody" ? rows : h("tbody", rows)));
+      h("table", { class: type || null }, caption, h("thead", h("tr", head.map(cell))), h("tbody", rows)));
   }
 
   /** A table in `details`: the same values as text. */

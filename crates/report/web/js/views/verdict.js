@@ -144,8 +144,8 @@ const verdictView = (() => {
     // Means do not order the tie groups: a schedule with scattered seeds may be tied with the first and come after worse ones.
     const type = (line) => [overview.verdict.complete && line.tie_group === 1 && "leads", state.schedules.includes(line.schedule) && "on"].filter(Boolean).join(" ") || null;
     return svg.table("Table of results", "ranking", list.map(([heading, , type]) => h("th", { scope: "col", class: type }, heading)),
-      h("tbody", overview.ranking.map((line) => h("tr", { key: line.schedule, class: type(line) },
-        list.map(([, cell, type]) => h(type === "name" ? "th" : "td", { class: type || null, scope: type === "name" ? "row" : null }, cell(line)))))));
+      overview.ranking.map((line) => h("tr", { key: line.schedule, class: type(line) },
+        list.map(([, cell, type]) => h(type === "name" ? "th" : "td", { class: type || null, scope: type === "name" ? "row" : null }, cell(line))))));
   }
 
   /** The column of dots: all rows on one scale that shows the differences between the good schedules. */
