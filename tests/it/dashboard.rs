@@ -59,10 +59,6 @@ impl Drop for Dashboard {
     }
 }
 
-fn count(sandbox: &Sandbox, what: &str) -> i64 {
-    sandbox.query(&format!("select count(*) as n from {what}"))[0]["n"].as_i64().expect("a number")
-}
-
 /// Shows a view with the selection that is in the address.
 fn show(browser: &mut Browser, view: &str) {
     browser.value(&format!("location.hash = '#sweep=watched&view={view}'"));
@@ -79,7 +75,7 @@ fn a_browser_follows_a_sweep_to_its_verdict() {
     sandbox.write("watched.yaml", FILE);
     let mut sweep = sandbox.start(&["watched.yaml", "--workers", "1", "--lanes", "1", "--quiet"]);
     wait("the sweep begins", || {
-        sandbox.run(&["query", "select 1"]).code == 0 && count(&sandbox, "trials where status = 'done'") > 0
+        sandbox.run(&["query", "select 1"]).code == 0 && sandbox.count("trials where status = 'done'") > 0
     });
     let mut dashboard = Dashboard::start(&sandbox, "0");
     let mut browser = Browser::start(1440, 900);
@@ -113,7 +109,7 @@ fn a_browser_follows_a_sweep_to_its_verdict() {
     browser.wait_for("/^\\d+ of \\d+ trial/.test(document.querySelector('.count').textContent)");
     let linear = "trials where schedule = 'linear'";
     wait("the table has the trials of the filter", || {
-        browser.text(".count").starts_with(&format!("{} of ", count(&sandbox, linear)))
+        browser.text(".count").starts_with(&format!("{} of ", sandbox.count(linear)))
     });
     assert_eq!(browser.errors, [""; 0]);
 
@@ -158,7 +154,7 @@ fn same_numbers(sandbox: &Sandbox, browser: &mut Browser) {
     let sentence = browser.text(".verdict .sentence");
     let report = sandbox.run(&["report", "watched", "--format", "md"]).exits(0).stdout;
     assert!(report.contains(&sentence), "{sentence} in {report}");
-    assert_eq!(overview["progress"]["done"].as_i64(), Some(count(sandbox, "trials where status = 'done'")));
+    assert_eq!(overview["progress"]["done"].as_i64(), Some(sandbox.count("trials where status = 'done'")));
     assert!(browser.text("main").contains("Tie group"));
 }
 

@@ -204,6 +204,12 @@ impl Sandbox {
     pub(crate) fn query(&self, sql: &str) -> serde_json::Value {
         self.run(&["query", sql, "--format", "json"]).exits(0).json()
     }
+
+    /// Number of rows of a table, which may have a condition: `trials where status = 'done'`.
+    #[track_caller]
+    pub(crate) fn count(&self, what: &str) -> i64 {
+        self.query(&format!("select count(*) as n from {what}"))[0]["n"].as_i64().expect("a number")
+    }
 }
 
 /// Sends a signal, such as `-TERM`.

@@ -28,10 +28,6 @@ fn sandbox() -> Sandbox {
     sandbox
 }
 
-fn count(sandbox: &Sandbox, what: &str) -> i64 {
-    sandbox.query(&format!("select count(*) as n from {what}"))[0]["n"].as_i64().expect("a number")
-}
-
 fn has_begun(sandbox: &Sandbox, done: usize) -> bool {
     let output =
         sandbox.run(&["query", "select trial_id from trials where status = 'done'", "--format", "csv"]);
@@ -49,7 +45,7 @@ fn start_two(sandbox: &Sandbox) -> (Child, Child) {
     let first = sandbox.start(&ARGS);
     wait("the first one begins", || has_begun(sandbox, 1));
     let second = sandbox.start(&ARGS);
-    wait("the second one joins", || count(sandbox, "runners where sweep is not null") == 2);
+    wait("the second one joins", || sandbox.count("runners where sweep is not null") == 2);
     (first, second)
 }
 
@@ -67,12 +63,12 @@ fn two_processes_share_the_trials_of_a_sweep() {
     let (ended, rest) = last.split_once('/').expect("ended and all");
     assert!(rest.starts_with(&format!("{ended} finished, ")), "{last}");
     assert!(last.contains(" by other processes"), "{last}");
-    assert_eq!(count(&sandbox, "runners"), 2);
-    assert_eq!(count(&sandbox, "leases"), 0);
-    assert_eq!(count(&sandbox, "trials where attempts != 1"), 0, "nothing was trained twice");
+    assert_eq!(sandbox.count("runners"), 2);
+    assert_eq!(sandbox.count("leases"), 0);
+    assert_eq!(sandbox.count("trials where attempts != 1"), 0, "nothing was trained twice");
     // Each has trained trials, and their stages have distinct numbers.
-    assert!(count(&sandbox, "trial_stages where stage_id >= 16777216") > 0);
-    assert!(count(&sandbox, "trial_stages where stage_id < 16777216") > 0);
+    assert!(sandbox.count("trial_stages where stage_id >= 16777216") > 0);
+    assert!(sandbox.count("trial_stages where stage_id < 16777216") > 0);
 }
 
 /// Others take over the trials of a killed process without waiting for its lease, because the system reports that it has ended.
@@ -84,10 +80,10 @@ fn trials_of_a_dead_process_are_taken_over() {
     let (mut first, mut second) = start_two(&sandbox);
     kill(&mut first);
     let status = sandbox.run(&["status"]).exits(0);
-    assert!(status.stdout.contains("died") || count(&sandbox, "runners where ended_at is null") <= 1);
+    assert!(status.stdout.contains("died") || sandbox.count("runners where ended_at is null") <= 1);
     assert!(second.wait().expect("the process ends").success());
     assert_eq!(sandbox.fingerprints(), wanted);
-    assert_eq!(count(&sandbox, "runners where taken_over_by is not null"), 1);
+    assert_eq!(sandbox.count("runners where taken_over_by is not null"), 1);
 }
 
 /// A process that was suspended past its lease finds its trials taken over, and writes nothing.
@@ -132,9 +128,9 @@ fn two_processes_that_start_together_share_a_new_store() {
     for process in &mut both {
         assert!(process.wait().expect("the process ends").success());
     }
-    assert_eq!(count(&sandbox, "runners"), 2);
+    assert_eq!(sandbox.count("runners"), 2);
     assert_eq!(sandbox.fingerprints(), wanted);
-    assert_eq!(count(&sandbox, "trials where attempts != 1"), 0, "nothing was trained twice");
+    assert_eq!(sandbox.count("trials where attempts != 1"), 0, "nothing was trained twice");
 }
 
 /// A process that is stopped releases its trials to the others.

@@ -43,9 +43,9 @@ pub(crate) async fn stoppable<T>(work: impl AsyncFnOnce(&Stop) -> T) -> T {
     done
 }
 
-/// Ends at the first Ctrl-C, SIGTERM or closed terminal.
-pub(crate) async fn until_signal() {
-    signal().await;
+/// Ends at the first Ctrl-C, SIGTERM or closed terminal after the call.
+pub(crate) fn until_signal() -> impl Future<Output = ()> {
+    signal()
 }
 
 async fn stop_on_signals(stop: Stop) {
@@ -58,19 +58,24 @@ async fn stop_on_signals(stop: Stop) {
     }
 }
 
+/// The handlers are installed by the call, not by the first poll.
 #[cfg(unix)]
-async fn signal() {
+fn signal() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup())) {
-        (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) => {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-                _ = hangup.recv() => {}
+    let handlers =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()));
+    async move {
+        match handlers {
+            (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) => {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                    _ = hangup.recv() => {}
+                }
             }
+            // Without handlers, signals end the program as usual, which loses no stored result.
+            _ => std::future::pending().await,
         }
-        // Without handlers, signals end the program as usual, which loses no stored result.
-        _ => std::future::pending().await,
     }
 }
 

@@ -3,11 +3,13 @@
 
 use std::path::PathBuf;
 
-use spec::event::{Evaluated, Event, Final, Outcome, StepRow};
+use finished::finished;
+use spec::event::Event;
 use spec::trial::Trial;
 use store::{Environment, Store};
 
-const STEPS: u64 = 100;
+#[path = "../tests/it/finished.rs"]
+mod finished;
 
 const FILE: &str = "\
 # Which of 25 schedules?
@@ -53,28 +55,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// A trial from its start to its end.
 fn events(trial: &Trial, stage: u64) -> [Event; 4] {
-    let (id, lr) = (trial.id.clone(), trial.config.base_lr);
     let noise = (stage as f64 * 0.618).fract() * 0.01;
-    let loss = 0.3 + (lr.log10() + 1.0).powi(2) * 0.1 + noise;
-    let at = 1_790_000_000_000 + i64::try_from(stage).unwrap_or(0);
-    let row = |step| StepRow { step, lr, train_loss: loss + 1.0 / (step + 1) as f64, grad_norm: 1.0 };
-    let evaluated =
-        |step: u64| Evaluated { trial_id: id.clone(), step, valid_loss: loss + 1.0 / (step + 1) as f64 };
-    let rows = (0..STEPS).map(row).collect();
-    let evaluations = (9..STEPS).step_by(10).map(evaluated).collect();
-    let done = Final {
-        train_loss: loss,
-        valid_loss: loss,
-        valid_accuracy: Some(0.9),
-        test_loss: Some(loss),
-        test_accuracy: Some(0.9),
-        digest: "d".repeat(64),
-        weights_hash: None,
-    };
-    [
-        Event::Started { trial_ids: vec![id.clone()], step: 0, bits: Some(2), at },
-        Event::Stage { stage, first: 0, trial_ids: vec![id.clone()] },
-        Event::Steps { stage, rows, evaluated: evaluations },
-        Event::Ended { trial_id: id, outcome: Outcome::Done(done), at: at + 1000 },
-    ]
+    let loss = 0.3 + (trial.config.base_lr.log10() + 1.0).powi(2) * 0.1 + noise;
+    finished(trial, stage, loss, 1_790_000_000_000 + i64::try_from(stage).unwrap_or(0))
 }

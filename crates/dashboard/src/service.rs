@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use serde::Serialize;
-use store::Reader;
+use store::{Reader, now};
 use sweep::ranked::{RankBy, Ranked, ranked_rows};
 use sweep::{Context, logs};
 use tokio::sync::{mpsc, oneshot};
@@ -19,9 +19,10 @@ use crate::error::ApiError;
 use crate::exported;
 use crate::feed::Tab;
 use crate::gather::curves::{CurveMetric, Samples, curves};
+use crate::gather::document::{document, material};
 use crate::gather::overview::overview;
 use crate::gather::run::run;
-use crate::gather::snapshot::{now, report};
+use crate::gather::snapshot::report;
 use crate::gather::stages::stages;
 use crate::gather::sweeps::{Verdicts, sweeps};
 use crate::gather::trials::Configs;
@@ -312,9 +313,8 @@ impl Thread {
             self.epochs = self.epochs.wrapping_add(1);
             self.watched.insert(sweep.to_owned(), Watched::new(sweep, self.epochs));
         }
-        let unavailable = || ApiError::unavailable("the store is not open");
-        let watched = self.watched.get_mut(sweep).ok_or_else(unavailable)?;
-        let reader = &mut self.opened.as_mut().ok_or_else(unavailable)?.reader;
+        let watched = self.watched.get_mut(sweep).ok_or_else(not_open)?;
+        let reader = reader(&mut self.opened)?;
         watched.used = Instant::now();
         if self.is_quick {
             watched.work = Duration::from_millis(self.work.load(Ordering::Relaxed));
@@ -323,7 +323,7 @@ impl Thread {
             watched.read_if_changed();
         }
         if watched.refresh(reader, &self.context).await? {
-            return self.watched.get_mut(sweep).ok_or_else(unavailable);
+            return self.known(sweep);
         }
         // Tabs keep their stream: the sweep may be trained again.
         if watched.feed.is_watched() {
@@ -331,7 +331,7 @@ impl Thread {
         } else {
             self.watched.remove(sweep);
         }
-        Err(ApiError::unknown(format_args!("unknown sweep `{sweep}`")))
+        Err(unknown(sweep))
     }
 
     /// Forgets the sweep that was used longest ago, if there are many and no tab shows it.
@@ -350,21 +350,17 @@ impl Thread {
             Question::Sweeps => self.sweeps().await,
             Question::Run { trial, points } => {
                 self.open().await?;
-                let (reader, ..) = self.parts()?;
-                json(&run(reader, &trial, points).await?)
+                json(&run(reader(&mut self.opened)?, &trial, points).await?)
             }
             Question::Log { trial } => self.log(&trial).await,
             Question::Report { sweep, how } => {
                 self.open().await?;
-                let context = self.context.clone();
-                let (reader, ..) = self.parts()?;
-                let made = report(reader, &sweep, &how, &context).await?;
+                let made = report(reader(&mut self.opened)?, &sweep, &how, &self.context).await?;
                 Ok(report::html(&made.document, &made.snapshot).into())
             }
             Question::Csv { sweep } => {
                 self.open().await?;
-                let (reader, ..) = self.parts()?;
-                Ok(exported::csv(&reader.runs(&sweep).await?).into())
+                Ok(exported::csv(&reader(&mut self.opened)?.runs(&sweep).await?).into())
             }
             Question::Overview { sweep, how } => {
                 let key = format!("overview {how:?}");
@@ -410,12 +406,7 @@ impl Thread {
 
     /// A sweep that was just read.
     fn known(&mut self, sweep: &str) -> Result<&mut Watched, ApiError> {
-        self.watched.get_mut(sweep).ok_or_else(|| ApiError::unknown(format_args!("unknown sweep `{sweep}`")))
-    }
-
-    fn parts(&mut self) -> Result<(&mut Reader, &mut Configs, &mut Samples), ApiError> {
-        let opened = self.opened.as_mut().ok_or_else(|| ApiError::unavailable("the store is not open"))?;
-        Ok((&mut opened.reader, &mut self.configs, &mut self.samples))
+        self.watched.get_mut(sweep).ok_or_else(|| unknown(sweep))
     }
 
     async fn sweeps(&mut self) -> Result<Bytes, ApiError> {
@@ -426,8 +417,7 @@ impl Thread {
             return Ok(body.clone());
         }
         let started = Instant::now();
-        let opened = self.opened.as_mut().ok_or_else(|| ApiError::unavailable("the store is not open"))?;
-        let list = sweeps(&mut opened.reader, &mut self.verdicts, &self.context).await?;
+        let list = sweeps(reader(&mut self.opened)?, &mut self.verdicts, &self.context).await?;
         let body = json(&list)?;
         self.list = Some((body.clone(), Instant::now(), started.elapsed()));
         Ok(body)
@@ -435,17 +425,15 @@ impl Thread {
 
     /// The ranking of the current version.
     async fn ranked(&mut self, sweep: &str, how: &RankBy) -> Result<Arc<Ranked>, ApiError> {
-        let watched = self.known(sweep)?;
-        let version = watched.version;
-        let rows = watched.rows.clone();
+        let version = self.known(sweep)?.version;
         let is_current = |known: &&(String, RankBy, u64, Arc<Ranked>)| {
             known.0 == sweep && known.1 == *how && known.2 == version
         };
         if let Some((.., known)) = self.ranked.iter().find(is_current) {
             return Ok(Arc::clone(known));
         }
-        let (reader, ..) = self.parts()?;
-        let ranked = Arc::new(ranked_rows(reader, sweep, rows, how).await?);
+        let rows = self.known(sweep)?.rows.clone();
+        let ranked = Arc::new(ranked_rows(reader(&mut self.opened)?, sweep, rows, how).await?);
         self.ranked.retain(|known| known.0 != sweep || known.2 == version);
         if self.ranked.len() >= MOST_RANKED {
             self.ranked.remove(0);
@@ -457,11 +445,12 @@ impl Thread {
     async fn overview(&mut self, sweep: &str, how: &RankBy) -> Result<Bytes, ApiError> {
         let ranked = self.ranked(sweep, how).await?;
         let situation = self.known(sweep)?.situation();
-        let opened = self.opened.as_mut().ok_or_else(|| ApiError::unavailable("the store is not open"))?;
+        let reader = reader(&mut self.opened)?;
         let rows = self.watched.get(sweep).map_or(&[][..], |watched| watched.rows.as_slice());
         let all = (situation, rows, now());
-        let (reader, configs) = (&mut opened.reader, &mut self.configs);
-        json(&overview(reader, sweep, (&ranked, how), all, configs, &self.context).await?)
+        let material = material(reader, sweep, &ranked, &self.context).await?;
+        let document = document(&ranked, how, material, Vec::new());
+        json(&overview(reader, document, (&ranked, how), all, &mut self.configs, &self.context).await?)
     }
 
     async fn curves(
@@ -472,25 +461,21 @@ impl Thread {
         points: u64,
     ) -> Result<Bytes, ApiError> {
         let ranked = self.ranked(sweep, how).await?;
-        let context = self.context.clone();
-        let (reader, configs, samples) = self.parts()?;
-        json(&curves(reader, &ranked, (metric, points), samples, configs, &context).await?)
+        let (configs, samples) = (&mut self.configs, &mut self.samples);
+        let reader = reader(&mut self.opened)?;
+        json(&curves(reader, &ranked, (metric, points), samples, configs, &self.context).await?)
     }
 
     async fn stages(&mut self, sweep: &str) -> Result<Bytes, ApiError> {
-        let opened = self.opened.as_mut().ok_or_else(|| ApiError::unavailable("the store is not open"))?;
-        let all = opened.reader.status().await?;
-        let status = all.iter().find(|status| status.sweep == sweep);
-        let rows = self.watched.get(sweep).map_or(&[][..], |watched| watched.rows.as_slice());
-        json(&stages(&mut opened.reader, sweep, rows, status).await?)
+        let watched = self.watched.get(sweep).ok_or_else(|| unknown(sweep))?;
+        let status = watched.counts.status(sweep);
+        json(&stages(reader(&mut self.opened)?, &watched.rows, &status).await?)
     }
 
     async fn log(&mut self, trial: &str) -> Result<Bytes, ApiError> {
         self.open().await?;
-        let context = self.context.clone();
-        let (reader, ..) = self.parts()?;
-        let row = sweep::stored::by_id(reader, trial).await?;
-        let (text, truncated, reason) = match logs::open(&row, None, &context) {
+        let row = sweep::stored::by_id(reader(&mut self.opened)?, trial).await?;
+        let (text, truncated, reason) = match logs::open(&row, None, &self.context) {
             Ok((mut log, path)) => match logs::end(&mut log, LOG_BYTES) {
                 Ok((text, truncated)) => (text, truncated, None),
                 Err(error) => (String::new(), false, Some(format!("can't read {}: {error}", path.display()))),
@@ -501,6 +486,19 @@ impl Thread {
             &serde_json::json!({ "trial_id": row.trial_id, "text": text, "truncated": truncated, "reason": reason }),
         )
     }
+}
+
+/// The reader of the store, once it is open.
+fn reader(opened: &mut Option<Opened>) -> Result<&mut Reader, ApiError> {
+    opened.as_mut().map(|opened| &mut opened.reader).ok_or_else(not_open)
+}
+
+fn not_open() -> ApiError {
+    ApiError::unavailable("the store is not open")
+}
+
+fn unknown(sweep: &str) -> ApiError {
+    ApiError::unknown(format_args!("unknown sweep `{sweep}`"))
 }
 
 fn json(value: &impl Serialize) -> Result<Bytes, ApiError> {

@@ -1,19 +1,18 @@
 //! The state of one sweep at the last read: its runs, its numbers, and the answers that were made of them. A read takes
 //! only what changed, and pauses are so long that reading takes little of a processor, however large the sweep is.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use report::views::{State, Trials};
-use store::{Reader, SweepCounts, TrialRecord};
+use store::{Reader, SweepCounts, TrialRecord, now};
 use sweep::completeness::Planned;
 use sweep::{Context, Error};
 
 use crate::feed::Feed;
 use crate::gather::overview::{Known, Situation, is_trained, situation};
-use crate::gather::snapshot::now;
 
 /// The shortest pause between two reads.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -367,18 +366,14 @@ impl Watched {
 
     /// The data of an event with these rows.
     fn event(&self, changed: &[usize]) -> String {
-        let mut seen = HashSet::new();
         let part = changed.iter().filter_map(|i| self.rows.get(*i));
-        let part = part.filter(|row| seen.insert((row.schedule.as_str(), row.trial_id.as_str())));
-        let rows = Trials::new(self.version, self.rows.iter(), part);
+        let rows = Trials::new(self.version, &self.rows, part);
         serde_json::json!({ "version": self.version, "rows": rows, "reset": false }).to_string()
     }
 
     /// All runs as columns.
     pub(crate) fn trials(&self) -> Trials {
-        let mut seen = HashSet::new();
-        let part = self.rows.iter().filter(|row| seen.insert((row.schedule.as_str(), row.trial_id.as_str())));
-        Trials::new(self.version, self.rows.iter(), part)
+        Trials::new(self.version, &self.rows, &self.rows)
     }
 
     /// A known answer, if it is of this version, or so young that it is not made again yet. After an announcement, and once the

@@ -87,7 +87,7 @@ fn draws_validation(material: &Material) -> bool {
 }
 
 /// The verdict in a sentence; it claims no more than the tests support.
-fn verdict(ranking: &Ranking) -> String {
+pub fn verdict(ranking: &Ranking) -> String {
     let leaders: Vec<&Line> = ranking.leaders().collect();
     let (Some(first), others) =
         (ranking.lines.first().filter(|line| line.has_results()), ranking.lines.len())

@@ -34,6 +34,7 @@ pub use location::{Location, Server};
 pub use merge::{Conflict, Merged, Origin};
 pub use query::{Table, Value};
 pub use reader::Reader;
+pub use register::now;
 pub use removal::{AffectedTrial, RemovalEffect, RemovalTarget};
 pub use rows::{Activity, JoinOptions, MetricRow, OtherRunners, Sharing, Unfinished};
 pub use spec::record::{Axes, Environment, Status, TrialRecord};

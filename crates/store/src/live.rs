@@ -11,6 +11,7 @@ use crate::backend::{Conn, from_row, json, listed, on};
 use crate::error::StoreError;
 use crate::reader::Reader;
 use crate::records::{self, Which};
+use crate::status::{SweepStatus, count_by_status};
 
 /// Numbers about the distinct trials of a sweep. They change whenever a trial changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -58,6 +59,24 @@ from_row!(SweepCounts {
     attempts,
     updated_at
 });
+
+impl SweepCounts {
+    /// The numbers of trials by state.
+    pub fn status(&self, sweep: &str) -> SweepStatus {
+        SweepStatus {
+            sweep: sweep.to_owned(),
+            trials: self.trials,
+            done: self.done,
+            diverged: self.diverged,
+            running: self.running,
+            left_over: self.left_over,
+            queued: self.queued,
+            stopped: self.stopped,
+            failed: self.failed,
+            updated_at: self.updated_at,
+        }
+    }
+}
 
 /// The steps of a trial within a stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,28 +153,21 @@ impl Reader {
     /// # Errors
     /// The database can't be read.
     pub async fn counts(&mut self, sweep: &str) -> Result<Option<SweepCounts>, StoreError> {
-        let sql = "
-            SELECT
-                count(t.trial_id) AS trials,
-                (SELECT count(*) FROM cells WHERE sweep = $1) AS cells,
-                count(CASE WHEN t.status = 'done' THEN 1 END) AS done,
-                count(CASE WHEN t.status = 'diverged' THEN 1 END) AS diverged,
-                count(CASE WHEN t.status = 'running' AND l.trial_id IS NOT NULL THEN 1 END) AS running,
-                count(CASE WHEN t.status = 'running' AND l.trial_id IS NULL THEN 1 END) AS left_over,
-                count(CASE WHEN t.status = 'queued' THEN 1 END) AS queued,
-                count(CASE WHEN t.status = 'stopped' THEN 1 END) AS stopped,
-                count(CASE WHEN t.status = 'failed' THEN 1 END) AS failed,
+        let sql = concat!(
+            "SELECT s.updated_at, ",
+            count_by_status!(),
+            ", (SELECT count(*) FROM cells WHERE sweep = $1) AS cells,
                 CAST(coalesce(sum(t.steps_done), 0) AS BIGINT) AS steps_done,
                 CAST(coalesce(sum(CASE WHEN t.status IN ('done', 'diverged') THEN t.steps_done ELSE t.steps END), 0) AS BIGINT)
                     AS steps,
-                CAST(coalesce(sum(t.attempts), 0) AS BIGINT) AS attempts,
-                s.updated_at
+                CAST(coalesce(sum(t.attempts), 0) AS BIGINT) AS attempts
             FROM sweeps AS s
             LEFT JOIN (SELECT DISTINCT trial_id FROM cells WHERE sweep = $1) AS c ON 1 = 1
             LEFT JOIN trials AS t ON t.trial_id = c.trial_id
             LEFT JOIN leases AS l ON l.trial_id = t.trial_id
             WHERE s.sweep = $1
-            GROUP BY s.sweep, s.updated_at";
+            GROUP BY s.sweep, s.updated_at"
+        );
         let found = on!(self.conn(), c => sqlx::query_as(sql).bind(sweep).fetch_optional(c).await);
         found.map_err(|error| StoreError::at(self.name(), error))
     }

@@ -233,7 +233,7 @@ pub(crate) fn integer(number: u64) -> Result<i64, Fault> {
 }
 
 /// UTC, milliseconds since 1970.
-pub(crate) fn now() -> i64 {
+pub fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

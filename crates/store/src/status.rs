@@ -112,23 +112,32 @@ from_row!(RunningTrial {
     runner_id
 });
 
-/// All sweeps, the one that was run last first.
-pub(crate) async fn sweeps(conn: Conn<'_>) -> Result<Vec<SweepStatus>, sqlx::Error> {
-    let sql = "
-        SELECT
-            s.sweep, count(t.trial_id) AS trials,
+/// The numbers of trials by state, as columns: of trials `t` that are joined with their leases `l`.
+macro_rules! count_by_status {
+    () => {
+        "count(t.trial_id) AS trials,
             count(CASE WHEN t.status = 'done' THEN 1 END) AS done,
             count(CASE WHEN t.status = 'diverged' THEN 1 END) AS diverged,
             count(CASE WHEN t.status = 'running' AND l.trial_id IS NOT NULL THEN 1 END) AS running,
             count(CASE WHEN t.status = 'running' AND l.trial_id IS NULL THEN 1 END) AS left_over,
             count(CASE WHEN t.status = 'queued' THEN 1 END) AS queued,
             count(CASE WHEN t.status = 'stopped' THEN 1 END) AS stopped,
-            count(CASE WHEN t.status = 'failed' THEN 1 END) AS failed, s.updated_at
-        FROM sweeps AS s
+            count(CASE WHEN t.status = 'failed' THEN 1 END) AS failed"
+    };
+}
+pub(crate) use count_by_status;
+
+/// All sweeps, the one that was run last first.
+pub(crate) async fn sweeps(conn: Conn<'_>) -> Result<Vec<SweepStatus>, sqlx::Error> {
+    let sql = concat!(
+        "SELECT s.sweep, s.updated_at, ",
+        count_by_status!(),
+        " FROM sweeps AS s
         LEFT JOIN (SELECT DISTINCT sweep, trial_id FROM cells) AS c ON c.sweep = s.sweep
         LEFT JOIN trials AS t ON t.trial_id = c.trial_id
         LEFT JOIN leases AS l ON l.trial_id = t.trial_id
-        GROUP BY s.sweep, s.updated_at ORDER BY s.updated_at DESC, s.sweep";
+        GROUP BY s.sweep, s.updated_at ORDER BY s.updated_at DESC, s.sweep"
+    );
     on!(conn, c => sqlx::query_as(sql).fetch_all(c).await)
 }
 

@@ -52,6 +52,17 @@ pub enum Protocol {
     Tuning,
 }
 
+impl Protocol {
+    /// The purpose of the runs that choose each schedule's config, and of the runs that judge it.
+    pub fn purposes(self) -> (Purpose, Purpose) {
+        match self {
+            Self::CrossFitted => (Purpose::All, Purpose::All),
+            Self::Decided => (Purpose::Tune, Purpose::Decide),
+            Self::Tuning => (Purpose::Tune, Purpose::Tune),
+        }
+    }
+}
+
 /// The schedules of a sweep, best first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ranking {
@@ -184,11 +195,7 @@ fn p_floor(lines: &[Line]) -> Option<f64> {
 
 /// A schedule at its chosen config.
 fn candidate(grid: &Grid<'_>, results: &[RunResult], protocol: Protocol) -> Option<Candidate> {
-    let (choosing, judging) = match protocol {
-        Protocol::CrossFitted => (Purpose::All, Purpose::All),
-        Protocol::Decided => (Purpose::Tune, Purpose::Decide),
-        Protocol::Tuning => (Purpose::Tune, Purpose::Tune),
-    };
+    let (choosing, judging) = protocol.purposes();
     let judging_seeds = seeds(results, &[judging]);
     let (values, losses) = (grid.values(&judging_seeds), grid.losses(&seeds(results, &[choosing])));
     let choice = match protocol {
@@ -284,6 +291,22 @@ impl Ranking {
     /// Whether a difference to the first line can be significant with this number of seeds.
     pub fn can_decide(&self) -> bool {
         self.p_floor.is_some_and(|floor| floor < ALPHA)
+    }
+
+    /// The runs of a line's config that judge it, by seed. A trial that several cells of the grid share is contained once.
+    pub fn judging<'a>(&self, results: &'a [RunResult], line: &Line) -> Vec<&'a RunResult> {
+        let (_, purpose) = self.protocol.purposes();
+        let judges = |run: &&RunResult| {
+            let trial = &run.trial;
+            trial.purpose == purpose
+                && trial.schedule == line.schedule
+                && trial.config_id == line.config_id
+                && trial.steps == self.budget
+        };
+        let mut runs: Vec<&RunResult> = results.iter().filter(judges).collect();
+        runs.sort_by_key(|run| run.trial.seed);
+        runs.dedup_by_key(|run| run.trial.seed);
+        runs
     }
 
     /// Index of a schedule among the lines.

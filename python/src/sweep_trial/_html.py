@@ -119,18 +119,8 @@ def _notes(notes: Sequence[str]) -> str:
     return f'<ul style="margin: 0.3em 0; font-size: 90%">{items}</ul>' if notes else ""
 
 
-#: In a frame without an address, a page can't change its address; the report does so for each view.
-_NO_ADDRESS = """<script>
-for (const name of ["pushState", "replaceState"]) {
-  const change = history[name].bind(history);
-  history[name] = (...args) => { try { change(...args); } catch { /* the view changes all the same */ } };
-}
-</script>"""
-
-
 def framed(page: str, height: int = 640) -> str:
     """A whole HTML page inside the notebook's page. It can't reach the notebook."""
-    page = page.replace("<head>", "<head>" + _NO_ADDRESS, 1)
     style = f"width: 100%; height: {height}px; box-sizing: border-box; border: 1px solid rgba(128, 128, 128, 0.4)"
     sandbox = 'sandbox="allow-scripts allow-downloads allow-popups"'
     return f'<iframe srcdoc="{escape(page, quote=True)}" {sandbox} style="{style}"></iframe>'

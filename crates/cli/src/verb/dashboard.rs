@@ -43,17 +43,25 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let sweep = wait_for(named(args.sweep.as_deref(), global))?;
     let server = Server::listen(&options).map_err(failure)?;
     let url = server.url(sweep.as_deref());
+    wait_for(async {
+        // Before the address is printed, so that whoever reads it can stop the server.
+        let stop = until_signal();
+        announce(&url, args, global);
+        server.serve(global.context.clone(), stop).await.map_err(Failure::failed)
+    })
+}
+
+fn announce(url: &str, args: &Args, global: &Global) {
     // Also with --quiet: without the address, nobody finds the page.
     say(format_args!("dashboard: {url}"));
     if !global.quiet {
         say("press Ctrl-C to end it; sweeps are not affected");
     }
     if args.open
-        && let Err(error) = open::that_detached(&url)
+        && let Err(error) = open::that_detached(url)
     {
         say(format_args!("can't open a browser: {error}; open the address above yourself"));
     }
-    wait_for(async { server.serve(global.context.clone(), until_signal()).await.map_err(Failure::failed) })
 }
 
 /// The name of the sweep to show; `None` if there is none yet. A store that does not exist yet is fine: the page waits for it.

@@ -10,7 +10,7 @@ use store::{Reader, TrialRecord};
 use sweep::ranked::Ranked;
 use sweep::{Context, Error};
 
-use super::document::{MOST_RUNS, judging};
+use super::document::MOST_RUNS;
 use super::trials::Configs;
 
 /// The metric of curves.
@@ -131,7 +131,7 @@ pub(crate) async fn curves(
 ) -> Result<Curves, Error> {
     let mut schedules = Vec::new();
     for line in &ranked.ranking.lines {
-        let runs = judging(ranked, line);
+        let runs = ranked.ranking.judging(&ranked.results, line);
         let started: Vec<&TrialRecord> =
             runs.iter().map(|run| &run.trial).filter(|trial| trial.steps_done > 0).collect();
         let mut own = ScheduleRuns {

@@ -9,8 +9,8 @@ use store::Reader;
 use sweep::ranked::{RankBy, Ranked};
 use sweep::shell::{quoted, store_option};
 use sweep::{Context, Error};
-use verdict::ranking::{Line, Options, Protocol};
-use verdict::results::{Purpose, RunResult, budgets};
+use verdict::ranking::Options;
+use verdict::results::budgets;
 
 /// Curves are drawn from at most this many runs of a schedule: the band of more looks the same.
 pub(crate) const MOST_RUNS: usize = 32;
@@ -46,7 +46,7 @@ pub(crate) async fn runs(
     let mut runs = Vec::new();
     for line in &ranked.ranking.lines {
         let mut steps = Vec::new();
-        for run in judging(ranked, line).into_iter().take(MOST_RUNS) {
+        for run in ranked.ranking.judging(&ranked.results, line).into_iter().take(MOST_RUNS) {
             let rows = reader.steps(&run.trial.trial_id).await?;
             if rows.is_empty() {
                 continue;
@@ -64,25 +64,6 @@ pub(crate) async fn runs(
     Ok(runs)
 }
 
-/// The runs that judge a line, each trial once.
-pub(crate) fn judging<'a>(ranked: &'a Ranked, line: &Line) -> Vec<&'a RunResult> {
-    let purpose = match ranked.ranking.protocol {
-        Protocol::CrossFitted => Purpose::All,
-        Protocol::Decided => Purpose::Decide,
-        Protocol::Tuning => Purpose::Tune,
-    };
-    let mut runs: Vec<&RunResult> = ranked
-        .results
-        .iter()
-        .filter(|run| {
-            let trial = &run.trial;
-            trial.purpose == purpose && trial.schedule == line.schedule && trial.config_id == line.config_id
-        })
-        .collect();
-    runs.dedup_by(|a, b| a.trial.trial_id == b.trial.trial_id);
-    runs
-}
-
 /// The content of a page other than the ranking and the curves.
 ///
 /// # Errors
@@ -95,7 +76,7 @@ pub(crate) async fn material(
 ) -> Result<Material, Error> {
     let mut axes = BTreeMap::new();
     for line in &ranked.ranking.lines {
-        if let Some(run) = judging(ranked, line).first() {
+        if let Some(run) = ranked.ranking.judging(&ranked.results, line).first() {
             let own = run.trial.axes.plain().map(|(path, value)| (path.to_owned(), value)).collect();
             axes.insert(line.config_id.clone(), own);
         }

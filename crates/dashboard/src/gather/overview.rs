@@ -1,15 +1,17 @@
 //! The overview of a sweep: its state, progress and ranking.
 
+use report::document::Document;
 use report::views::{Facts, Overview, Progress, State, VerdictView, overview as composed};
 use spec::protocol::Purpose;
 use spec::trial::Trial;
 use store::{Reader, RunnerStatus, SweepCounts, TrialRecord};
 use sweep::completeness::{Completeness, Phase, Planned, completeness};
+use sweep::processes::is_stuck;
 use sweep::ranked::{RankBy, Ranked};
 use sweep::{Context, Error};
 
 use super::about::about;
-use super::document::{document, judging, material, options};
+use super::document::options;
 use super::trials::Configs;
 
 /// Where a sweep is now.
@@ -35,8 +37,7 @@ pub(crate) struct Known<'a> {
 
 /// Whether a live process trains the sweep.
 pub(crate) fn is_trained(runners: &[RunnerStatus], sweep: &str) -> bool {
-    let lives = |runner: &RunnerStatus| runner.dead != Some(true) && runner.silent_ms <= runner.lease_ms;
-    runners.iter().any(|runner| runner.sweep.as_deref() == Some(sweep) && lives(runner))
+    runners.iter().any(|runner| runner.sweep.as_deref() == Some(sweep) && !is_stuck(runner))
 }
 
 /// Where a sweep is.
@@ -108,13 +109,13 @@ fn verdict(completeness: &Completeness, ready_at: Option<i64>) -> VerdictView {
     }
 }
 
-/// The overview of a ranked sweep.
+/// The overview of a ranked sweep, with the texts of its document.
 ///
 /// # Errors
 /// The store can't be read.
 pub(crate) async fn overview(
     reader: &mut Reader,
-    sweep: &str,
+    document: Document,
     (ranked, how): (&Ranked, &RankBy),
     (situation, rows, now): (Situation, &[TrialRecord], i64),
     configs: &mut Configs,
@@ -123,13 +124,11 @@ pub(crate) async fn overview(
     let mut lines = std::collections::BTreeMap::new();
     let mut first: Option<Trial> = None;
     for line in &ranked.ranking.lines {
-        let Some(run) = judging(ranked, line).into_iter().next() else { continue };
+        let Some(run) = ranked.ranking.judging(&ranked.results, line).into_iter().next() else { continue };
         let facts = configs.of(reader, &run.trial, context).await?;
         first = first.or_else(|| facts.trial.clone());
         lines.insert(line.schedule.clone(), facts.line.clone());
     }
-    let material = material(reader, sweep, ranked, context).await?;
-    let document = document(ranked, how, material, Vec::new());
     let facts = Facts {
         now,
         about: about(first.as_ref(), rows),

@@ -47,26 +47,17 @@ pub(crate) async fn report(
     let verdict = situation.verdict.clone();
     let ranked: Ranked = ranked_rows(reader, sweep, rows.clone(), how).await?;
     let (mut configs, mut samples) = (Configs::default(), Samples::default());
+    let material = material(reader, sweep, &ranked, context).await?;
+    let document = document(&ranked, how, material, runs(reader, &ranked).await?);
     let all = (situation, rows.as_slice(), now);
-    let overview = overview(reader, sweep, (&ranked, how), all, &mut configs, context).await?;
+    let overview = overview(reader, document.clone(), (&ranked, how), all, &mut configs, context).await?;
     let mut of =
         async |metric| curves(reader, &ranked, (metric, POINTS), &mut samples, &mut configs, context).await;
     let curves =
         SnapshotCurves { valid: of(CurveMetric::Valid).await?, train: of(CurveMetric::Train).await? };
-    let mut seen = std::collections::HashSet::new();
-    let each = || rows.iter();
-    let unique = each().filter(|row| seen.insert((row.schedule.as_str(), row.trial_id.as_str())));
-    let trials = Trials::new(0, each(), unique);
-    let material = material(reader, sweep, &ranked, context).await?;
-    let document = document(&ranked, how, material, runs(reader, &ranked).await?);
+    let trials = Trials::new(0, &rows, &rows);
     Ok(Report {
         document: withheld(document, &verdict),
         snapshot: Snapshot { overview, trials, curves, stages: None },
     })
-}
-
-/// UTC, milliseconds since 1970.
-pub(crate) fn now() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.ok().and_then(|since| i64::try_from(since.as_millis()).ok()).unwrap_or(0)
 }

@@ -17,16 +17,16 @@ const MOST_FAILED: usize = 200;
 /// Most names of schedules of a stage.
 const MOST_NAMES: usize = 6;
 
-/// The stages of a sweep.
+/// The stages of the sweep whose runs and status these are.
 ///
 /// # Errors
 /// The store can't be read.
 pub(crate) async fn stages(
     reader: &mut Reader,
-    sweep: &str,
     rows: &[TrialRecord],
-    status: Option<&SweepStatus>,
+    status: &SweepStatus,
 ) -> Result<Stages, Error> {
+    let sweep = status.sweep.as_str();
     let runners: Vec<RunnerStatus> =
         reader.runners().await?.into_iter().filter(|runner| runner.sweep.as_deref() == Some(sweep)).collect();
     let leased: HashMap<String, i64> = reader.leased(sweep).await?.into_iter().collect();
@@ -36,7 +36,7 @@ pub(crate) async fn stages(
     let sharing = reader.sharing(sweep).await?;
     let all: HashSet<&str> = rows.iter().map(|row| row.trial_id.as_str()).collect();
     let mut stuck = processes::advice_on_runners(&runners);
-    stuck.extend(status.iter().flat_map(|status| processes::advice_on_sweep(status, &runners)));
+    stuck.extend(processes::advice_on_sweep(status, &runners));
     Ok(Stages {
         sharing: sharing.map_or_else(SharingCounts::default, |sharing| SharingCounts {
             steps_asked: sharing.steps_asked,

@@ -3,14 +3,12 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use report::compose::{Material, compose};
 use report::views::{State, SweepList, SweepSummary};
 use store::{Reader, SweepStatus};
 use sweep::completeness::{Planned, completeness};
 use sweep::ranked::{RankBy, ranked_rows};
 use sweep::{Context, Error};
 
-use super::document::options;
 use super::overview::is_trained;
 
 /// The longest time for verdicts that are not known yet; the rest follow in the next answer.
@@ -86,7 +84,5 @@ async fn verdict(reader: &mut Reader, sweep: &str, context: &Context) -> Result<
     }
     let how = RankBy::default();
     let ranked = ranked_rows(reader, sweep, rows, &how).await?;
-    let options = options(&ranked, &how);
-    let document = compose(&ranked.ranking, &ranked.results, &options, &ranked.warnings, Material::default());
-    Ok(Some(document.verdict))
+    Ok(Some(report::compose::verdict(&ranked.ranking)))
 }

@@ -6,7 +6,7 @@ use dashboard::Options;
 use serde_json::Value as Json;
 use store::{Reader, Value};
 
-use crate::support::{Made, STEPS, serve};
+use crate::support::{Made, Running, STEPS, serve};
 
 /// A cell of the database.
 async fn cell(reader: &mut Reader, sql: &str) -> Value {
@@ -83,8 +83,8 @@ async fn there_is_no_verdict_while_runs_are_missing() {
     let overview = server.json("/api/sweep?sweep=made");
     assert_eq!((&overview["verdict"]["phase"], &overview["state"]), (&"none".into(), &"running".into()));
     made.train(0..5).await;
-    std::thread::sleep(Duration::from_secs(2));
-    let overview = server.json("/api/sweep?sweep=made");
+    // An answer may be some seconds old.
+    let overview = eventually(&server, |overview| overview["verdict"]["phase"] == "deciding");
     let verdict = &overview["verdict"];
     assert_eq!((&verdict["complete"], &verdict["phase"]), (&false.into(), &"deciding".into()), "{verdict}");
     let sentence = verdict["sentence"].as_str().expect("a sentence");
@@ -105,9 +105,18 @@ async fn there_is_no_verdict_while_runs_are_missing() {
     assert!(!page.contains("<b>cosine"), "names are text");
     made.train(5..8).await;
     made.close().await;
-    let until = Instant::now() + Duration::from_secs(60);
-    while server.json("/api/sweep?sweep=made")["verdict"]["complete"] != true {
-        assert!(Instant::now() < until, "the verdict appears");
+    eventually(&server, |overview| overview["verdict"]["complete"] == true);
+}
+
+/// The first overview with this property.
+fn eventually(server: &Running, is_wanted: impl Fn(&Json) -> bool) -> Json {
+    let until = Instant::now() + Duration::from_secs(120);
+    loop {
+        let overview = server.json("/api/sweep?sweep=made");
+        if is_wanted(&overview) {
+            return overview;
+        }
+        assert!(Instant::now() < until, "still {}", overview["verdict"]);
         std::thread::sleep(Duration::from_millis(200));
     }
 }

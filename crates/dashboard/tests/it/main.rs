@@ -4,5 +4,6 @@
 
 mod answers;
 mod events;
+mod finished;
 mod safety;
 mod support;

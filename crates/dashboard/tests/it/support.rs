@@ -8,10 +8,11 @@ use std::time::Duration;
 use dashboard::{Options, Server};
 use serde_json::Value as Json;
 use spec::Plan;
-use spec::event::{Evaluated, Event, Final, Outcome, StepRow};
 use store::{Environment, Location, Store};
 use sweep::Context;
 use trainer::custom::Tasks;
+
+use crate::finished::finished;
 
 /// Steps of a trial.
 pub(crate) const STEPS: u64 = 40;
@@ -59,37 +60,10 @@ impl Made {
             self.plan.trials.iter().filter(|trial| seeds.contains(&trial.seed)).cloned().collect();
         for trial in trials {
             self.stage += 1;
-            let id = trial.id.clone();
             let (base, spread) =
                 if trial.config.schedule_name == "constant" { (0.5, 0.002) } else { (0.4, 0.001) };
             let loss = base + trial.config.base_lr + spread * trial.seed as f64;
-            let rows = (0..STEPS).map(|step| StepRow {
-                step,
-                lr: trial.config.base_lr,
-                train_loss: loss + 1.0 / (step + 1) as f64,
-                grad_norm: 1.0,
-            });
-            let evaluated = (9..STEPS).step_by(10).map(|step| Evaluated {
-                trial_id: id.clone(),
-                step,
-                valid_loss: loss + (STEPS - 1 - step) as f64,
-            });
-            let done = Final {
-                train_loss: loss,
-                valid_loss: loss,
-                valid_accuracy: Some(0.9),
-                test_loss: Some(loss),
-                test_accuracy: Some(0.9),
-                digest: "d".repeat(64),
-                weights_hash: None,
-            };
-            let at = store_time();
-            let events = [
-                Event::Started { trial_ids: vec![id.clone()], step: 0, bits: Some(2), at },
-                Event::Stage { stage: self.stage, first: 0, trial_ids: vec![id.clone()] },
-                Event::Steps { stage: self.stage, rows: rows.collect(), evaluated: evaluated.collect() },
-                Event::Ended { trial_id: id, outcome: Outcome::Done(done), at: at + 1000 },
-            ];
+            let events = finished(&trial, self.stage, loss, store::now());
             self.store.write(&events, self.environment).await.expect("written");
         }
     }
@@ -97,11 +71,6 @@ impl Made {
     pub(crate) async fn close(self) {
         self.store.close().await.expect("closed");
     }
-}
-
-fn store_time() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-    i64::try_from(since.as_millis()).expect("a time")
 }
 
 /// A server that ends when it is dropped.

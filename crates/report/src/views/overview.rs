@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use verdict::budgets::by_budget;
 use verdict::pair::ALPHA;
-use verdict::ranking::{Line, Options, Protocol, Ranking};
-use verdict::results::{Purpose, RunResult, RunState, grids};
+use verdict::ranking::{Line, Options, Ranking};
+use verdict::results::{RunResult, RunState, grids};
 use verdict::score::Direction;
 
 use super::{
@@ -135,22 +135,13 @@ pub fn overview(
     }
 }
 
-/// The purpose of the runs that judge.
-fn judging(protocol: Protocol) -> Purpose {
-    match protocol {
-        Protocol::CrossFitted => Purpose::All,
-        Protocol::Decided => Purpose::Decide,
-        Protocol::Tuning => Purpose::Tune,
-    }
-}
-
 fn line(i: usize, ranking: &Ranking, results: &[RunResult], document: &Document, facts: &Facts) -> LineView {
     let (Some(line), Some(shown)) = (ranking.lines.get(i), document.ranking.get(i)) else {
         return LineView::default();
     };
     let complete = facts.verdict.complete;
     let more = facts.lines.get(&line.schedule).cloned().unwrap_or_default();
-    let own = own_runs(line, ranking, results);
+    let own = ranking.judging(results, line);
     let interval = mean_interval(&own);
     let (pytorch, pytorch_reason) = match more.pytorch {
         Some(Ok(code)) => (Some(code), None),
@@ -196,23 +187,6 @@ fn line(i: usize, ranking: &Ranking, results: &[RunResult], document: &Document,
         pytorch,
         pytorch_reason,
     }
-}
-
-/// The runs that judge a line, by seed, each once.
-fn own_runs<'a>(line: &Line, ranking: &Ranking, results: &'a [RunResult]) -> Vec<&'a RunResult> {
-    let purpose = judging(ranking.protocol);
-    let by_seed: BTreeMap<i64, &RunResult> = results
-        .iter()
-        .rev()
-        .filter(|run| {
-            run.trial.purpose == purpose
-                && run.trial.config_id == line.config_id
-                && run.trial.schedule == line.schedule
-                && run.trial.steps == ranking.budget
-        })
-        .map(|run| (run.trial.seed, run))
-        .collect();
-    by_seed.into_values().collect()
 }
 
 fn finite(run: &RunResult) -> Option<f64> {

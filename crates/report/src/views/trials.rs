@@ -1,6 +1,6 @@
 //! The trials of a sweep as columns: a page reads and filters them fast.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Serialize;
 use verdict::results::TrialRecord;
@@ -61,12 +61,12 @@ fn index(names: &mut Vec<String>, name: &str) -> usize {
 }
 
 impl Trials {
-    /// The columns of these trials, in their order. The lists of names are those of all trials, `all`, so that the indices of
-    /// a part are the indices of the whole.
+    /// The columns of these trials, in their order; a trial that a schedule has in several cells of the grid is contained once.
+    /// The lists of names are those of all trials, `all`, so that the indices of a part are the indices of the whole.
     pub fn new<'a>(
         version: u64,
-        all: impl Iterator<Item = &'a TrialRecord>,
-        part: impl Iterator<Item = &'a TrialRecord>,
+        all: &[TrialRecord],
+        part: impl IntoIterator<Item = &'a TrialRecord>,
     ) -> Self {
         let mut trials = Self { version, statuses: STATUSES.to_vec(), ..Self::default() };
         for row in all {
@@ -79,7 +79,12 @@ impl Trials {
             }
         }
         trials.axis_columns = trials.axes.iter().map(|path| (path.clone(), Vec::new())).collect();
-        part.for_each(|row| trials.push(row));
+        let mut seen = HashSet::new();
+        for row in part {
+            if seen.insert((row.schedule.as_str(), row.trial_id.as_str())) {
+                trials.push(row);
+            }
+        }
         trials
     }
 

@@ -28,11 +28,20 @@ const model = (() => {
 
   // --- the selection -------------------------------------------------------------------------------------------------
 
+  /** Writes the selection into the address. In a frame without an address, as in a notebook, the browser refuses that. */
+  function remember(hash, replace) {
+    try {
+      history[replace ? "replaceState" : "pushState"](null, "", hash);
+    } catch {
+      // The view changes all the same.
+    }
+  }
+
   /** Changes the selection. `replace` keeps the place in the history, as for each letter of a search. */
   function set(changes, replace = false) {
     state = { ...state, ...changes };
     const hash = "#" + link.write(state);
-    if (hash !== location.hash) history[replace ? "replaceState" : "pushState"](null, "", hash);
+    if (hash !== location.hash) remember(hash, replace);
     afterChange();
   }
 

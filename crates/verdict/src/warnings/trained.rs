@@ -6,7 +6,7 @@ use schedule::problem::counted;
 
 use super::{Input, Kind, Warning, listed, names, warning};
 use crate::ranking::{Line, Protocol};
-use crate::results::{Purpose, RunResult, RunState};
+use crate::results::{RunResult, RunState};
 
 /// Runs of this budget failed.
 pub(super) fn failed(input: Input<'_>) -> Vec<Warning> {
@@ -45,19 +45,8 @@ pub(super) fn missing(input: Input<'_>) -> Vec<Warning> {
 
 /// Number of failed runs of a line's config that should judge it.
 fn failed_at(input: Input<'_>, line: &Line) -> usize {
-    let judging = match input.ranking.protocol {
-        Protocol::Decided => Purpose::Decide,
-        Protocol::Tuning => Purpose::Tune,
-        Protocol::CrossFitted => Purpose::All,
-    };
-    let own = |run: &&RunResult| {
-        run.state == RunState::Failed
-            && run.trial.schedule == line.schedule
-            && run.trial.config_id == line.config_id
-            && run.trial.steps == input.ranking.budget
-            && run.trial.purpose == judging
-    };
-    input.results.iter().filter(own).map(|run| run.trial.seed).collect::<BTreeSet<_>>().len()
+    let judging = input.ranking.judging(input.results, line);
+    judging.iter().filter(|run| run.state == RunState::Failed).count()
 }
 
 pub(super) fn only_tuned(input: Input<'_>) -> Vec<Warning> {
