@@ -117,6 +117,19 @@ class Standalone(unittest.TestCase):
         )
         self.assertEqual(done.stdout.strip(), "True True", done.stderr)
 
+    def test_outputs_are_where_the_program_was_started(self) -> None:
+        done = run(
+            """
+            import os, tempfile
+            with tempfile.TemporaryDirectory() as folder:
+                os.chdir(folder)
+                (sweep.current().outputs / "model.pt").touch()
+                print(os.listdir(os.path.join(folder, "outputs")))
+                os.chdir("/")
+            """
+        )
+        self.assertEqual(done.stdout.strip(), "['model.pt']", done.stderr)
+
     def test_mistakes_show_outside_of_a_sweep_too(self) -> None:
         done = run("sweep.current(steps=3).log(3, train_loss=1)")
         self.assertIn("ValueError: step 3 is out of range", done.stderr)

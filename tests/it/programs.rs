@@ -94,13 +94,37 @@ fn a_program_is_trained_ranked_and_reproduced() {
     // The files for the program are removed, and nothing is trained twice.
     let folders = std::fs::read_dir(sandbox.path("runs/trials").join(trial)).expect("the trial's folder");
     let names: Vec<_> = folders.map(|entry| entry.expect("an entry").file_name()).collect();
-    assert_eq!(names, ["output.log"]);
+    assert_eq!(
+        names.into_iter().collect::<std::collections::BTreeSet<_>>(),
+        ["output.log".into(), "outputs".into()].into()
+    );
     let again = sandbox.run(&["toy.yaml"]).exits(0);
     assert!(again.stderr.contains("all 30 trials are stored"), "{}", again.stderr);
     // There are no weights and no time estimate.
     let refused = sandbox.run(&["export", "weights", "best", "-o", "w.safetensors"]).exits(2);
     assert!(refused.stderr.contains("trained by a custom program"), "{}", refused.stderr);
     assert!(!sandbox.run(&["plan", "toy.yaml"]).exits(0).stdout.contains("about"));
+}
+
+/// Each trial has a folder for what its program keeps. It stays when the trial is reproduced, and is removed with the trial.
+#[test]
+#[cfg_attr(not(has_python), ignore = "needs python3")]
+fn what_a_program_keeps_is_found_again() {
+    let sandbox = sandbox(&FILE.replace("seeds: 3", "seeds: 1"));
+    sandbox.run(&["toy.yaml", "--quiet"]).exits(0);
+    let folder = sandbox.run(&["outputs", "best"]).exits(0).stdout;
+    let kept = |folder: &str| std::fs::read_to_string(std::path::Path::new(folder.trim_end()).join("x.txt"));
+    let last: f64 = kept(&folder).expect("the program's file").parse().expect("a number");
+    let best = &sandbox.run(&["show", "best", "--format", "json"]).exits(0).json()[0];
+    assert_eq!(best["final_valid_loss"].as_f64(), Some(last * last));
+    assert_eq!(best["outputs"].as_str(), Some(folder.trim_end()));
+    sandbox.run(&["reproduce", "best"]).exits(0);
+    assert!(kept(&folder).is_ok());
+    let nothing = &sandbox.texts("select trial_id from runs where schedule = 'greedy'")[0];
+    let refused = sandbox.run(&["outputs", nothing]).exits(2);
+    assert!(refused.stderr.contains("kept no files"), "{}", refused.stderr);
+    sandbox.run(&["rm", "--trial", best["trial_id"].as_str().expect("an id"), "--yes"]).exits(0);
+    assert!(kept(&folder).is_err());
 }
 
 /// Programs run in parallel, and the bits of a sum may depend on the number of threads.

@@ -27,5 +27,8 @@ pub use train::train;
 /// Name of the folder of a program's checkpoints, in the folder of its trial.
 pub const CHECKPOINTS: &str = "checkpoints";
 
+/// Name of the folder for what a program wants to keep, in the folder of its trial.
+pub const OUTPUTS: &str = "outputs";
+
 /// File name of a program's output, in the folder of its trial.
 pub const LOG: &str = "output.log";

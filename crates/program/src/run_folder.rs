@@ -1,5 +1,5 @@
 //! The folder that a program receives when it starts: its trial as JSON, the lrs, and two named pipes. It is removed
-//! when the program has ended; output and checkpoints are in other files.
+//! when the program has ended; the log, checkpoints and outputs are next to it.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -12,6 +12,7 @@ use serde::Serialize;
 use spec::trial::Trial;
 
 use crate::resume::Resume;
+use crate::{CHECKPOINTS, OUTPUTS};
 
 /// Prefix of the names of these folders.
 const PREFIX: &str = "run-";
@@ -45,6 +46,7 @@ struct TrialFile<'a> {
     momentum: Option<&'a Path>,
     params: &'a serde_json::Value,
     checkpoints: &'a Path,
+    outputs: &'a Path,
     resume: Option<&'a Resume>,
     loaded: bool,
 }
@@ -55,7 +57,6 @@ impl RunFolder {
         trial: &Trial,
         params: &serde_json::Value,
         within: &Path,
-        checkpoints: &Path,
         resume: Option<&Resume>,
     ) -> std::io::Result<Self> {
         remove_leftovers(within);
@@ -93,7 +94,8 @@ impl RunFolder {
             lr_text: (!closed_loop).then_some(&lr_text),
             momentum: (!momenta.is_empty()).then_some(&momentum),
             params,
-            checkpoints,
+            checkpoints: &within.join(CHECKPOINTS),
+            outputs: &within.join(OUTPUTS),
             resume,
             loaded: true,
         };

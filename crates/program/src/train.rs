@@ -27,7 +27,7 @@ use crate::run::{Answer, Response, Run};
 use crate::run_folder::{RunFolder, open_pipe};
 use crate::settings::RunSettings;
 use crate::source;
-use crate::{CHECKPOINTS, LOG};
+use crate::{CHECKPOINTS, LOG, OUTPUTS};
 
 /// How often to check whether the program has ended while it sends nothing, in milliseconds.
 const POLL_MS: u16 = 20;
@@ -113,6 +113,8 @@ pub fn train(
             (Outcome::Done(_) | Outcome::Diverged { .. }, _) => {
                 // A file that can't be removed only wastes space.
                 let _ = std::fs::remove_dir_all(settings.dir.join(CHECKPOINTS));
+                // Only a folder in which the program kept nothing is removed.
+                let _ = std::fs::remove_dir(settings.dir.join(OUTPUTS));
             }
             _ => {}
         }
@@ -186,9 +188,10 @@ impl Attempt<'_> {
             return Ok(Outcome::GivenUp { reason });
         }
         let dir = std::path::absolute(&self.settings.dir).map_err(io("can't find the trial's folder"))?;
-        let checkpoints = dir.join(CHECKPOINTS);
-        std::fs::create_dir_all(&checkpoints).map_err(io("can't create the trial's folder"))?;
-        let run_folder = RunFolder::new(run.trial, &self.program.params, &dir, &checkpoints, resume)
+        for folder in [CHECKPOINTS, OUTPUTS] {
+            std::fs::create_dir_all(dir.join(folder)).map_err(io("can't create the trial's folder"))?;
+        }
+        let run_folder = RunFolder::new(run.trial, &self.program.params, &dir, resume)
             .map_err(io("can't write the files for the program"))?;
         let mut pipes = Pipes::new(&run_folder).map_err(io("can't create a named pipe"))?;
         let (log, from) = self.log(&dir).map_err(io("can't write the program's output"))?;

@@ -15,6 +15,7 @@ pub mod logs;
 pub mod lookup;
 pub mod notes;
 pub mod origins;
+pub mod outputs;
 pub mod plan;
 pub mod processes;
 pub mod programs;
@@ -24,7 +25,6 @@ pub mod rounds;
 mod shard;
 pub mod shell;
 pub mod source;
-
 pub mod stored;
 pub mod train;
 pub mod weights;

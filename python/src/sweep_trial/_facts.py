@@ -32,6 +32,7 @@ class Facts:
     closed_loop: bool
     params: dict[str, Any]
     checkpoints: Optional[Path]
+    outputs: Optional[Path]
     in_sweep: bool
     resume: Optional[Resume]
     lr: Optional[Path] = None
@@ -62,6 +63,7 @@ def read(path: Path, params: Mapping[str, Any]) -> Facts:
             closed_loop=given["closed_loop"],
             params={**params, **given["params"]},
             checkpoints=Path(given["checkpoints"]),
+            outputs=_path(given.get("outputs")),
             in_sweep=True,
             resume=Resume(resume["step"], Path(resume["path"])) if resume else None,
             lr=_path(given["lr"]),

@@ -75,6 +75,7 @@ class Trial:
         self._stop = Stop()
         self._pid = os.getpid()
         self._checkpoints = facts.checkpoints
+        self._outputs = facts.outputs
         self._temporary: Optional[tempfile.TemporaryDirectory[str]] = None
         self._momentum_was_read = False
         self._first = 0 if facts.resume is None else facts.resume.step
@@ -265,6 +266,17 @@ class Trial:
         if not self.in_sweep:
             self._checkpoints.mkdir(parents=True, exist_ok=True)
         return self._checkpoints
+
+    @property
+    def outputs(self) -> Path:
+        """The folder for what this trial makes and keeps, such as final weights or samples; `sweep outputs TRIAL` prints its path.
+
+        Each trial has its own, so that the files of parallel trials have the same names. It is removed with the trial only. Outside
+        of a sweep it is the folder `outputs` where the program was started.
+        """
+        folder = self._outputs or Path("outputs")
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     @property
     def stop_requested(self) -> bool:
@@ -496,6 +508,7 @@ def _standalone(
         closed_loop=False,
         params=dict(params),
         checkpoints=None if checkpoints is None else Path(checkpoints),
+        outputs=None,
         in_sweep=False,
         resume=None,
     )

@@ -72,6 +72,9 @@ for step in range(first, steps):
         line["valid_loss"] = x * x
     if step == steps - 1:
         line.update(test_loss=x * x, weights_hash="toy")
+        if mode == "well" and trial["schedule"] != "greedy":
+            with open(os.path.join(trial["outputs"], "x.txt"), "w") as file:
+                file.write(repr(x))
         if mode == "nofinal":
             del line["valid_loss"]
     if step == 5:

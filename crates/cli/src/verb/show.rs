@@ -4,7 +4,7 @@ use report::{Cell, Format, Rows};
 use spec::record::{COLUMNS, Column, ENVIRONMENT_COLUMNS, Kind, Output, Source, TrialRecord};
 use sweep::lookup::trial;
 use sweep::stored::open;
-use sweep::wait_for;
+use sweep::{outputs, wait_for};
 
 use crate::args::{FormatArg, TrialArg};
 use crate::exit::{Failure, Outcome, print};
@@ -44,7 +44,9 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
         }
         return print(&rows.render(format));
     }
-    let fields = fields(&row);
+    let mut fields = fields(&row);
+    let kept = outputs::folder(&row, None, &global.context).ok();
+    fields.push(("outputs", kept.map(|folder| folder.display().to_string()).into()));
     let rows = match format {
         // One field per line, for readers.
         Format::Table => {
