@@ -25,6 +25,7 @@ mod libraries_page;
 mod lr;
 mod new;
 mod origins;
+mod outputs;
 mod own_data;
 mod own_model;
 mod plot;

@@ -8,6 +8,8 @@ use clap::{Command, CommandFactory, FromArgMatches};
 use schedule::problem::nearest;
 
 use crate::args::WITH_VALUE;
+use crate::diagnostics::{document, sentence};
+use crate::exit::{Errors, print};
 use crate::verb::{Cli, GROUPS};
 
 /// Names of all verbs, with their aliases.
@@ -17,23 +19,49 @@ fn verbs() -> Vec<String> {
 }
 
 /// Parses the command line. Prints help, version or an error and exits where that is requested or needed.
-pub(crate) fn parse() -> Cli {
+pub(crate) fn parse() -> (Cli, Errors) {
     let mut words: Vec<OsString> = std::env::args_os().collect();
     if is_short_for_run(&words) {
         words.insert(1, OsString::from("run"));
     }
-    let matches = command().try_get_matches_from(&words).unwrap_or_else(|error| exit(error, words));
-    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    let errors = errors(&words);
+    let matches = command().try_get_matches_from(&words).unwrap_or_else(|error| exit(error, words, errors));
+    (Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()), errors)
+}
+
+/// Where errors are printed. It is read from the words, since a command line with a mistake may also request JSON.
+fn errors(words: &[OsString]) -> Errors {
+    let mut words =
+        words.iter().map(|word| word.to_string_lossy()).take_while(|word| word != "--").peekable();
+    while let Some(word) = words.next() {
+        let value = match word.strip_prefix("--format") {
+            Some("") => words.peek().map_or("", |next| next.as_ref()),
+            Some(rest) => rest.strip_prefix('=').unwrap_or(""),
+            None => "",
+        };
+        if value == "json" {
+            return Errors::Both;
+        }
+    }
+    Errors::Stderr
 }
 
 /// Prints the error, and exits. clap's usage line shows the options that are set, also by a variable of the environment, as if they
 /// were required. So the error without these variables is printed, if it is one without them too.
-fn exit(error: clap::Error, words: Vec<OsString>) -> ! {
+fn exit(error: clap::Error, words: Vec<OsString>, errors: Errors) -> ! {
     if !error.use_stderr() {
         // Help, which lists the variables.
         error.exit();
     }
-    without_environment(command()).try_get_matches_from(words).err().unwrap_or(error).exit()
+    let error = without_environment(command()).try_get_matches_from(words).err().unwrap_or(error);
+    if errors == Errors::Both {
+        let text = error.render().to_string();
+        let text = text.split("\n\nUsage:").next().unwrap_or(&text);
+        let message = text.strip_prefix("error: ").unwrap_or(text).trim_end();
+        // A failure to write it is ignored: the error is on stderr too.
+        let _ = print(&document(vec![sentence(message)], 2));
+    }
+    error.exit()
 }
 
 /// The command without options from variables of the environment.

@@ -1,7 +1,8 @@
-//! Renders problems together with the source lines they point at.
+//! Problems for people, together with the source lines they point at, and as objects for programs.
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use schedule::problem::Problem;
+use serde_json::{Value as Json, json};
 
 /// How serious a problem is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,37 @@ pub(crate) fn render(severity: Severity, problem: &Problem, file: &str, text: &s
         groups
     };
     Renderer::styled().render(&report)
+}
+
+/// A problem as an object.
+pub(crate) fn object(severity: Severity, problem: &Problem, file: &str) -> Json {
+    let counted = |number: usize| (number > 0).then_some(number);
+    json!({
+        "severity": match severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        },
+        "message": problem.message,
+        "file": file,
+        "path": Some(&problem.path).filter(|path| !path.is_empty()),
+        "line": counted(problem.place.line),
+        "column": counted(problem.place.column),
+        "hint": problem.hint,
+        "lint": problem.lint,
+    })
+}
+
+/// An error without a place as an object.
+pub(crate) fn sentence(message: &str) -> Json {
+    json!({
+        "severity": "error", "message": message, "file": null, "path": null, "line": null, "column": null, "hint": null,
+        "lint": null,
+    })
+}
+
+/// The document that a program reads instead of results.
+pub(crate) fn document(problems: Vec<Json>, exit_code: u8) -> String {
+    format!("{:#}\n", json!({ "exit_code": exit_code, "problems": problems }))
 }
 
 /// Removes control characters and cuts long texts: untrusted text must not move the cursor or fill the screen.

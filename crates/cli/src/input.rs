@@ -64,13 +64,10 @@ pub(crate) fn sweep_text(
     if !global.quiet || deny {
         show(Severity::Warning, &plan.warnings, &source.name, &source.text);
     }
-    match plan.warnings.len() {
-        n if deny && n > 0 => {
-            let warnings = counted(n, "warning");
-            Err(Failure::usage(format_args!("{}: {warnings} with --deny-warnings", source.name)))
-        }
-        _ => Ok((spec, plan)),
+    if deny && !plan.warnings.is_empty() {
+        return Err(Failure::Denied { name: source.name.clone(), warnings: plan.warnings });
     }
+    Ok((spec, plan))
 }
 
 /// Prints what users should know before stored results of a sweep are reused.

@@ -8,6 +8,7 @@ mod document;
 mod exit;
 mod global;
 mod input;
+mod json_outputs;
 mod live;
 mod observer;
 mod output;
@@ -41,15 +42,18 @@ pub fn main(tasks: Tasks) -> ExitCode {
         Ok(Ok(code)) => code,
         // The panic hook has already printed it.
         Ok(Err(panic)) => std::panic::resume_unwind(panic),
-        Err(error) => exit::report(Err(exit::Failure::failed(format_args!("can't start a thread: {error}")))),
+        Err(error) => {
+            let failure = exit::Failure::failed(format_args!("can't start a thread: {error}"));
+            exit::report(Err(failure), exit::Errors::Stderr)
+        }
     }
 }
 
 fn run(tasks: Tasks) -> ExitCode {
-    let cli = command::parse();
+    let (cli, errors) = command::parse();
     let GlobalArgs { store, data_dir, quiet } = cli.global;
     startup::log(quiet);
     let context = Context { store, data_dir, tasks, job: slurm::job() };
     let global = Global { context, quiet };
-    exit::report(cli.verb.run(&global))
+    exit::report(cli.verb.run(&global), errors)
 }

@@ -10,7 +10,7 @@ use store::{Reader, StoreError};
 use sweep::wait_for;
 
 use crate::args::FormatArg;
-use crate::exit::{Failure, Outcome, print};
+use crate::exit::{Failure, Outcome, after_output, print};
 use crate::global::Global;
 use crate::screen;
 
@@ -63,8 +63,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     }
     match checks.iter().filter(|check| check.state == State::Error).count() {
         0 => Ok(()),
-        1 => Err(Failure::failed("1 check failed")),
-        n => Err(Failure::failed(format_args!("{n} checks failed"))),
+        n => Err(after_output(Failure::failed(format_args!("{} failed", counted(n, "check"))))),
     }
 }
 

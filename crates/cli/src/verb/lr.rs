@@ -11,8 +11,7 @@ use serde_json::{Value as Json, json};
 use sweep::source::{Source, read as read_file};
 
 use crate::args::{path, whole};
-use crate::diagnostics::Severity;
-use crate::exit::{Failure, Outcome, print, say, show};
+use crate::exit::{Failure, Outcome, print, say};
 use crate::global::Global;
 use crate::input;
 
@@ -91,11 +90,11 @@ pub(super) fn fit(
     total: Option<u64>,
     steps_per_epoch: Option<u64>,
 ) -> Result<Fitted, Failure> {
-    let shown = |problems: Vec<Problem>| {
-        show(Severity::Error, &problems, &source.name, &source.text);
-        Failure::Shown
+    let wrong = |problems: Vec<Problem>| {
+        let Source { name, text } = source.clone();
+        Failure::Problems { name, text, problems }
     };
-    let Read { node, stated } = read(&source.text).map_err(shown)?;
+    let Read { node, stated } = read(&source.text).map_err(wrong)?;
     let Some(total) = total.or_else(|| node.stated_length(steps_per_epoch)) else {
         return Err(match node.stated_epochs() {
             Some(epochs) => Failure::usage(format_args!(
@@ -107,14 +106,14 @@ pub(super) fn fit(
         });
     };
     let fitted = |base_lr: f64| {
-        let schedule = node.resolve(&Horizon { base_lr, total, steps_per_epoch }).map_err(shown)?;
+        let schedule = node.resolve(&Horizon { base_lr, total, steps_per_epoch }).map_err(wrong)?;
         Ok(Fitted { schedule, base_lr, total })
     };
     if let Some(lr) = lr {
-        return fitted(positive(lr).map_err(|problem| shown(vec![problem]))?);
+        return fitted(positive(lr).map_err(|problem| wrong(vec![problem]))?);
     }
     match stated {
-        Stated::Lr(lr) => fitted(positive(lr).map_err(|problem| shown(vec![problem]))?),
+        Stated::Lr(lr) => fitted(positive(lr).map_err(|problem| wrong(vec![problem]))?),
         Stated::Default => fitted(1.0),
         Stated::Pasted(BaseLr::Known(lr, groups)) => {
             if groups.iter().any(|other| *other != lr) {
@@ -124,7 +123,7 @@ pub(super) fn fit(
                     all.join(", ")
                 ));
             }
-            fitted(positive(lr).map_err(|problem| shown(vec![problem]))?)
+            fitted(positive(lr).map_err(|problem| wrong(vec![problem]))?)
         }
         Stated::Pasted(BaseLr::Unstated) => {
             let one = fitted(1.0)?;
@@ -135,7 +134,7 @@ pub(super) fn fit(
         }
         Stated::Pasted(BaseLr::Unknown(problem)) => {
             let one = fitted(1.0)?;
-            if depends(&one.schedule, &fitted(2.0)?.schedule) { Err(shown(vec![problem])) } else { Ok(one) }
+            if depends(&one.schedule, &fitted(2.0)?.schedule) { Err(wrong(vec![problem])) } else { Ok(one) }
         }
     }
 }

@@ -9,7 +9,7 @@ use store::{Conflict, JoinOptions, Location, Merged, Origin, Reader, Store};
 use sweep::wait_for;
 
 use crate::args::{FormatArg, location};
-use crate::exit::{Failure, Outcome, print, say};
+use crate::exit::{Failure, Outcome, after_output, print, say};
 use crate::global::Global;
 
 #[derive(Debug, clap::Args)]
@@ -71,13 +71,13 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
         (0, 0) => Ok(()),
         (0, n) => {
             let message = format!("{} could not be read; merged the rest", counted(n, "shard"));
-            Err(if wrong_input { Failure::usage(message) } else { Failure::failed(message) })
+            Err(after_output(if wrong_input { Failure::usage(message) } else { Failure::failed(message) }))
         }
-        (n, _) => Err(Failure::failed(format_args!(
+        (n, _) => Err(after_output(Failure::failed(format_args!(
             "{} differ{} from the stored one; kept the existing results; merged the rest",
             counted(n, "result"),
             if n == 1 { "s" } else { "" }
-        ))),
+        )))),
     }
 }
 

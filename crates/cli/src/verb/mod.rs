@@ -14,6 +14,7 @@ mod logs;
 mod lr;
 mod merge;
 mod new;
+mod outputs;
 mod plan;
 mod plot;
 mod query;
@@ -120,6 +121,8 @@ verbs! {
         Show(show),
         /// Show what the program of a trial printed
         Logs(logs),
+        /// Print the folder of what the program of a trial kept
+        Outputs(outputs),
         /// Run an SQL query on the results
         Query(query),
         /// List all schedules, or describe one of them
@@ -134,7 +137,7 @@ verbs! {
         Rm(rm),
         /// Remove files that no trial needs
         Gc(gc),
-        /// Print the JSON Schema of sweep files
+        /// Print the JSON Schema of sweep files, or of what a verb prints
         Schema(schema),
         /// Print a completion script for your shell
         Completions(completions),

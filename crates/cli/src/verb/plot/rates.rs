@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use report::plot::{Figure, Scale, curve};
-use schedule::problem::{Problem, listed, nearest};
+use schedule::problem::{listed, nearest};
 use schedule::tree::{Tree, Value};
 use schedule::{Feedback, Horizon};
 use spec::Spec;
@@ -14,8 +14,7 @@ use sweep::source::{Source, read as read_file};
 
 use super::args::{Args, AxisScale};
 use crate::args::Warnings;
-use crate::diagnostics::Severity;
-use crate::exit::{Failure, say, show};
+use crate::exit::{Failure, say};
 use crate::global::Global;
 use crate::input;
 use crate::verb::lr::Fitted;
@@ -101,11 +100,6 @@ fn steps_title(steps_per_epoch: Option<u64>) -> String {
     }
 }
 
-fn shown(problems: &[Problem], name: &str, text: &str) -> Failure {
-    show(Severity::Error, problems, name, text);
-    Failure::Shown
-}
-
 /// The schedules of a sweep file, at one base lr: other base lrs would only scale the curves.
 fn of_file(args: &Args, what: &str, source: &Source, global: &Global) -> Result<Figure, Failure> {
     let quiet = global.quiet;
@@ -160,8 +154,11 @@ pub(crate) fn of_sweep(
                 own = true;
             }
             let horizon = Horizon { base_lr, total, steps_per_epoch };
-            let schedule =
-                variant.node.resolve(&horizon).map_err(|problems| shown(&problems, file, &spec.text))?;
+            let wrong = |problems| {
+                let (name, text) = (file.to_owned(), spec.text.clone());
+                Failure::Problems { name, text, problems }
+            };
+            let schedule = variant.node.resolve(&horizon).map_err(wrong)?;
             match schedule.feedback() {
                 Feedback::OpenLoop => curves.push(curve(&name, &schedule, total)),
                 Feedback::ClosedLoop => rules.push(name),
