@@ -5,7 +5,7 @@
 //! C is computed in tiles whose sums stay in registers. For the tiles, B is copied into panels as wide as a tile, with zeros beyond the
 //! last column; only a B of contiguous rows that is used few times is read in place. k is split so that a panel of B stays in the L1
 //! cache and a block of A in the L2 cache; between two blocks of k the sums wait in memory, which does not change them. A is read in
-//! place, except where its numbers for a tile are far apart: there they are copied, because they would share few places in the L1
+//! place, unless its numbers for a tile have large distances: then they are copied, because they would share few places in the L1
 //! cache.
 
 use std::ops::Range;
@@ -421,7 +421,7 @@ unsafe fn pack_rows<V: Vector>(a: Panel, (rows, all): (usize, usize), depth: usi
     }
 }
 
-/// Copies numbers; both pointers have a number of valid elements. What a vector writes beyond the numbers is arbitrary.
+/// Copies numbers; both pointers have a number of valid elements. Vectors write arbitrary numbers beyond the count.
 ///
 /// # Safety
 /// As the description says; both have at least `count` numbers.
