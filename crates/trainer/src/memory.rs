@@ -2,6 +2,7 @@
 
 use spec::trial::{Dataset, Network, Task, Trial};
 
+use crate::data::{Form, Labelled};
 use crate::model::Arch;
 use crate::model::direct::Layer;
 use crate::optimizer::state_names;
@@ -35,10 +36,20 @@ pub fn work_bytes(task: &Task) -> u64 {
         }
         (None, None) => 3 * chunk.max(batch) * (model.numbers_in_graph(sizes) + sizes.inputs) as u64,
     };
+    4 * (arch.size() + numbers + numbers_in_batches(&arch, batch))
+}
+
+/// Numbers in the batches of a thread: those of the next steps, and one for evaluations.
+fn numbers_in_batches(arch: &Arch, batch: u64) -> u64 {
+    let (model, sizes) = (&arch.architecture, arch.sizes);
     // The label is one number more.
     let example = model.numbers_in_batch(sizes) as u64 + 1;
-    let batches = BLOCK as u64 * batch + chunk;
-    4 * (arch.size() + numbers + batches * example)
+    // Batches of steps have the pixels of `vae` without zeros twice, by image and by pixel; evaluations need only the first copy.
+    let (copy, starts) = match model.form() {
+        Form::Unit => (Labelled::numbers_in_copy(sizes.inputs) as u64, sizes.inputs as u64 + 1),
+        _ => (0, 0),
+    };
+    BLOCK as u64 * (batch * (example + 2 * copy) + starts) + model.chunk() as u64 * (example + copy)
 }
 
 /// The network of a task and its architecture, if the model is known.
@@ -58,4 +69,35 @@ pub fn data_bytes(task: &Task) -> u64 {
         _ => inputs + 4,
     };
     (examples * each) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Batch, Part, Split};
+
+    /// As many non-zero pixels as images without their zeros can have.
+    #[test]
+    fn the_estimate_covers_the_batches_of_an_autoencoder() {
+        const PIXELS: usize = 784;
+        let bytes = || (0..40 * PIXELS).map(|at| if at % 10 < 3 { 200 } else { 0 }).collect();
+        let split = || Split::bytes(bytes(), vec![0; 40]);
+        let images = Labelled::new(split(), split(), split(), PIXELS);
+        assert!(images.is_sparse());
+        let text = "data: {dataset: digits, batch_size: 16}\nmodel: {kind: vae}\noptimizer: {kind: sgd}\n\
+                    budget: {steps: 1}\nlr: 1\nschedules: {a: {kind: constant}}\n";
+        let plan = crate::read(text, "x").and_then(|spec| spec::plan(&spec)).expect("a plan");
+        let (network, arch) = of(&plan.trials[0].config.task).expect("a network");
+        let numbers = |transposed: bool, examples: usize| {
+            let mut batch = Batch::new(Form::UnitAndSparse { transposed });
+            images.gather(Part::Train, (0..examples).map(|i| i % 40), &mut batch);
+            let noise = examples * arch.architecture.draws();
+            let copies = batch.by_image.numbers() + if transposed { batch.by_pixel.numbers() } else { 0 };
+            (batch.labels.len() + batch.pixels.len() + noise + copies) as u64
+        };
+        let size = network.batch_size();
+        let all = BLOCK as u64 * numbers(true, size) + numbers(false, arch.architecture.chunk());
+        let estimate = numbers_in_batches(&arch, size as u64);
+        assert!(all <= estimate && estimate <= all + all / 4, "{all} and {estimate}");
+    }
 }

@@ -5,9 +5,12 @@
 //! C is computed in tiles whose sums stay in registers. For the tiles, B is copied into panels as wide as a tile, with zeros beyond the
 //! last column; only a B of contiguous rows that is used few times is read in place. k is split so that a panel of B stays in the L1
 //! cache and a block of A in the L2 cache; between two blocks of k the sums wait in memory, which does not change them. A is read in
-//! place in both layouts: copies of A cost more than they saved.
+//! place, unless its numbers for a tile have large distances: then they are copied, because they would share few places in the L1
+//! cache.
 
-use super::{Kernel, Level, Vector, level};
+use std::ops::Range;
+
+use super::{Kernel, Level, Line, Vector, level, room};
 use crate::multiversioned;
 
 /// A matrix that is read element by element: element (i, j) is `data[i * row + j * column]`.
@@ -95,24 +98,12 @@ fn finish_row(row: &mut [f32], bias: &[f32], relu: bool, residual: &[f32]) {
 #[derive(Debug, Clone)]
 pub struct Workspace {
     level: Level,
+    /// Tiles of A.
+    a: Vec<Line>,
     /// Panels of B.
     b: Vec<Line>,
     /// Sums between two blocks of k, if C can't contain them.
     sums: Vec<Line>,
-}
-
-/// A cache line, so that panels are aligned.
-#[derive(Debug, Clone, Copy)]
-#[repr(align(64))]
-struct Line(#[expect(dead_code, reason = "read and written through pointers")] [f32; 16]);
-
-/// At least `numbers` numbers, on whole cache lines. Their values are arbitrary.
-fn room(buffer: &mut Vec<Line>, numbers: usize) -> *mut f32 {
-    let lines = numbers.div_ceil(16);
-    if buffer.len() < lines {
-        buffer.resize(lines, Line([0.0; 16]));
-    }
-    buffer.as_mut_ptr().cast()
 }
 
 impl Default for Workspace {
@@ -128,7 +119,7 @@ impl Workspace {
     /// The processor does not have it.
     pub fn at(level: Level) -> Self {
         assert!(Level::available().contains(&level), "this processor does not support {}", level.name());
-        Self { level, b: Vec::new(), sums: Vec::new() }
+        Self { level, a: Vec::new(), b: Vec::new(), sums: Vec::new() }
     }
 }
 
@@ -156,6 +147,48 @@ pub fn matmul(
     unsafe { workspace.level.run(Run { product, workspace }) }
 }
 
+/// C = A B some rows at a time: for each range of rows calls `take` with its first row and the finished rows, which are in `piece`. B is
+/// copied once for all ranges. The bits are those of [`matmul`].
+///
+/// # Panics
+/// As for [`matmul`]; or the ranges are not inside A.
+pub fn matmul_in_pieces(
+    (n, k): (usize, usize),
+    (a, b): (Strided<'_>, Strided<'_>),
+    pieces: impl ExactSizeIterator<Item = Range<usize>>,
+    piece: &mut Vec<f32>,
+    workspace: &mut Workspace,
+    take: &mut dyn FnMut(usize, &[f32]),
+) {
+    let mut copies = if pieces.len() > 1 { Copies::First } else { Copies::Once };
+    for rows in pieces {
+        let numbers = rows.len() * n;
+        if piece.len() < numbers {
+            piece.resize(numbers, 0.0);
+        }
+        let c = &mut piece[..numbers];
+        let data = a.data.get(rows.start * a.row..).unwrap_or_default();
+        let sizes = (rows.len(), n, k);
+        let product = Product::new(sizes, Strided { data, ..a }, b, Target::rows(c, n), Epilogue::default());
+        let product = Product { copies, ..product };
+        // SAFETY: as for `matmul`. The first product made the copies that the others find.
+        unsafe { workspace.level.run(Run { product, workspace: &mut *workspace }) }
+        copies = Copies::Later;
+        take(rows.start, c);
+    }
+}
+
+/// How long the copies of B remain.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Copies {
+    /// For one block of k.
+    Once,
+    /// For products with other rows of A that follow.
+    First,
+    /// They were made by the product before.
+    Later,
+}
+
 /// A product and its buffers.
 struct Run<'a> {
     product: Product<'a>,
@@ -177,6 +210,8 @@ const HEIGHTS: [usize; 8] = [12, 8, 6, 5, 4, 3, 2, 1];
 const DEPTH: usize = 256;
 /// The most rows of A in a block: they fill about half of an L2 cache of 512 KiB.
 const ROWS: usize = 240;
+/// With fewer columns than this, A is used too few times to be worth a copy.
+const FEW_COLUMNS: usize = 64;
 /// With fewer rows than this, B is used too few times to be worth a copy.
 const FEW_ROWS: usize = 24;
 /// A block of B with at most this distance between its ends stays in the L1 cache without a copy.
@@ -202,6 +237,12 @@ fn tiles(rows: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     })
 }
 
+/// An A whose columns are contiguous, with at least this distance between the ends of a block of k, is copied: read in place, all its
+/// rows would share few places in the L1 cache.
+const FAR: usize = 50 * 1024;
+/// Steps of k that are copied together for all tiles of A, so that each cache line is read once.
+const STEPS: usize = 8;
+
 /// Panels of B that are copied together, so that more than one cache line of each row is read at a time.
 const GROUP: usize = 2;
 
@@ -215,6 +256,7 @@ struct Product<'a> {
     /// Distance between rows of C.
     row: usize,
     epilogue: Epilogue<'a>,
+    copies: Copies,
 }
 
 /// Elements at distances: part of a matrix, or a copy.
@@ -245,6 +287,8 @@ struct Block {
     sums: (*mut f32, usize),
     /// Room for the panels of B.
     panels: *mut f32,
+    /// Room for the tiles of A, if they are copied.
+    a: Option<*mut f32>,
 }
 
 impl<'a> Product<'a> {
@@ -264,7 +308,7 @@ impl<'a> Product<'a> {
         assert!(epilogue.bias.is_none_or(|bias| bias.len() >= n), "the bias is too short");
         let residual = epilogue.residual.is_none_or(|residual| fits(residual.len(), (m, c.row), (n, 1)));
         assert!(residual, "the residual is too short");
-        Self { m, n, k, a, b, c: c.data.as_mut_ptr(), row: c.row, epilogue }
+        Self { m, n, k, a, b, c: c.data.as_mut_ptr(), row: c.row, epilogue, copies: Copies::Once }
     }
 
     /// Splits the product into blocks.
@@ -274,12 +318,16 @@ impl<'a> Product<'a> {
     #[inline(always)]
     unsafe fn blocks<V: Vector>(&self, workspace: &mut Workspace) {
         let width = self.n.next_multiple_of(WIDE * V::LANES);
-        let panels = room(&mut workspace.b, self.k.min(DEPTH) * width);
+        let all = self.copies != Copies::Once;
+        let panels = room(&mut workspace.b, if all { self.k } else { self.k.min(DEPTH) } * width);
         let waits = self.epilogue.accumulate && self.k > DEPTH;
         let sums =
             if waits { (room(&mut workspace.sums, self.m * self.n), self.n) } else { (self.c, self.row) };
         for (at, depth) in parts(self.k, DEPTH) {
-            let block = Block { at, depth, last: at + depth == self.k, sums, panels };
+            let panels = if all { panels.wrapping_add(at * width) } else { panels };
+            let far = self.a.row == 1 && depth * self.a.column >= FAR && self.n >= FEW_COLUMNS;
+            let a = far.then(|| room(&mut workspace.a, self.m.min(ROWS) * depth));
+            let block = Block { at, depth, last: at + depth == self.k, sums, panels, a };
             for (top, rows) in parts(self.m, ROWS) {
                 // SAFETY: guaranteed by the caller; the buffers have room.
                 unsafe { self.rows::<V>(block, top, rows) };
@@ -295,12 +343,19 @@ impl<'a> Product<'a> {
     unsafe fn rows<V: Vector>(&self, block: Block, top: usize, rows: usize) {
         let (width, copies) = (WIDE * V::LANES, self.copies_b(block.depth));
         let group = if copies { GROUP * width } else { width };
+        let is_first = top == 0 && self.copies != Copies::Later;
+        if let Some(to) = block.a {
+            // SAFETY: guaranteed by the caller.
+            unsafe {
+                pack_rows::<V>(Panel::of(self.a, top, block.at), (rows, self.m - top), block.depth, to)
+            };
+        }
         for left in (0..self.n).step_by(width) {
             let columns = width.min(self.n - left);
             let mut b = Panel::of(self.b, block.at, left);
             if copies || columns < width {
                 let copy = block.panels.wrapping_add(left * block.depth);
-                if top == 0 && left.is_multiple_of(group) {
+                if is_first && left.is_multiple_of(group) {
                     // SAFETY: guaranteed by the caller.
                     unsafe { pack_columns::<V>(b, group.min(self.n - left), block.depth, copy) };
                 }
@@ -313,7 +368,8 @@ impl<'a> Product<'a> {
 
     /// Whether whole panels of B are copied, too.
     fn copies_b(&self, depth: usize) -> bool {
-        self.b.column != 1 || (self.m >= FEW_ROWS && depth * self.b.row > SMALL)
+        let pays = self.m >= FEW_ROWS || self.copies != Copies::Once;
+        self.b.column != 1 || (pays && depth * self.b.row > SMALL)
     }
 
     /// Whether finished sums are stored as they are.
@@ -335,10 +391,53 @@ impl<'a> Product<'a> {
         b: Panel,
     ) {
         for (i, high) in tiles(rows, V::HIGHEST) {
-            let a = Panel::of(self.a, top + i, block.at);
+            let a = match block.a {
+                Some(copy) => Panel { at: copy.wrapping_add(i * block.depth), row: 1, column: high },
+                None => Panel::of(self.a, top + i, block.at),
+            };
             let tile = Tile { product: self, block, a, b, i: top + i, j, columns };
             // SAFETY: guaranteed by the caller.
             unsafe { tile.dispatch::<V>(high) };
+        }
+    }
+}
+
+/// Copies rows of an A with contiguous columns, tile by tile: for each step of k the numbers of the tile's rows. Each step overwrites
+/// what the vectors of the step before wrote beyond its numbers. `all`: the number of rows from the first one to the end of A.
+///
+/// # Safety
+/// The rows are inside A; `to` has room for them.
+#[inline(always)]
+unsafe fn pack_rows<V: Vector>(a: Panel, (rows, all): (usize, usize), depth: usize, to: *mut f32) {
+    for first in (0..depth).step_by(STEPS) {
+        for (i, high) in tiles(rows, V::HIGHEST) {
+            for step in first..depth.min(first + STEPS) {
+                let from = a.at.wrapping_add(step * a.column + i);
+                let to = to.wrapping_add(i * depth + step * high);
+                // SAFETY: guaranteed by the caller.
+                unsafe { copy_numbers::<V>((from, all - i), (to, (depth - step) * high), high) };
+            }
+        }
+    }
+}
+
+/// Copies numbers; both pointers have a number of valid elements. Vectors write arbitrary numbers beyond the count.
+///
+/// # Safety
+/// As the description says; both have at least `count` numbers.
+#[inline(always)]
+unsafe fn copy_numbers<V: Vector>(
+    (from, readable): (*const f32, usize),
+    (to, writable): (*mut f32, usize),
+    count: usize,
+) {
+    for j in (0..count).step_by(V::LANES) {
+        let (from, to, readable, writable) =
+            (from.wrapping_add(j), to.wrapping_add(j), readable - j, writable - j);
+        // SAFETY: guaranteed by the caller.
+        unsafe {
+            let numbers = if readable >= V::LANES { V::load(from) } else { V::load_some(from, readable) };
+            if writable >= V::LANES { numbers.store(to) } else { numbers.store_some(to, writable) }
         }
     }
 }
@@ -693,6 +792,50 @@ mod tests {
             a in 0usize..4, b in 0usize..4, gap in 0usize..4, epilogue in 0u8..16, seed: u64,
         ) {
             check((m, n, k), (a, b, gap), epilogue, &mut Stream::new(seed, "blocks"));
+        }
+    }
+
+    /// Sizes at which A is copied: several blocks of k and of rows, tiles of several heights, and vectors beyond the last row.
+    #[test]
+    fn copies_of_a_do_not_change_bits() {
+        let mut stream = Stream::new(1, "copies");
+        for (sizes, b) in [((211, 70, 300), 0), ((2 * ROWS + 13, 64, 257), 1), ((530, 65, 100), 2)] {
+            assert!(sizes.0 * sizes.2.min(DEPTH / 2) > FAR / 2 && sizes.1 >= FEW_COLUMNS);
+            check(sizes, (1, b, 1), 8, &mut stream);
+        }
+    }
+
+    #[test]
+    fn pieces_have_the_bits_of_the_whole_product() {
+        let mut stream = Stream::new(1, "pieces");
+        for ((m, n, k), columns) in [((230, 70, 300), 1), ((100, 33, 5), 0), ((70, 200, 520), 2)] {
+            let (mut for_a, mut for_b) = (Vec::new(), Vec::new());
+            let a = matrix(&mut for_a, m, k, columns, &mut stream);
+            let b = matrix(&mut for_b, k, n, 0, &mut stream);
+            let mut expected = vec![0.0; m * n];
+            let target = Target::rows(&mut expected, n);
+            by_definition((m, n, k), a, b, target, Epilogue::default());
+            for level in Level::available() {
+                for edges in [vec![0, m], vec![0, 12, 60, m], vec![0, 24, m - 1, m]] {
+                    let (mut space, mut piece, mut found) = (Workspace::at(level), Vec::new(), Vec::new());
+                    let pieces: Vec<Range<usize>> = edges.windows(2).map(|edge| edge[0]..edge[1]).collect();
+                    matmul_in_pieces(
+                        (n, k),
+                        (a, b),
+                        pieces.into_iter(),
+                        &mut piece,
+                        &mut space,
+                        &mut |row, c| {
+                            assert_eq!(row * n, found.len());
+                            found.extend_from_slice(c);
+                        },
+                    );
+                    assert!(
+                        found.iter().map(|x| x.to_bits()).eq(expected.iter().map(|x| x.to_bits())),
+                        "{level:?}"
+                    );
+                }
+            }
         }
     }
 

@@ -241,6 +241,20 @@ pub(crate) unsafe trait Vector: Copy {
     unsafe fn relu(self) -> Self;
 }
 
+/// A cache line, so that panels are aligned.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+pub(crate) struct Line(#[expect(dead_code, reason = "read and written through pointers")] [f32; 16]);
+
+/// At least `numbers` numbers, on whole cache lines. Their values are arbitrary.
+fn room(buffer: &mut Vec<Line>, numbers: usize) -> *mut f32 {
+    let lines = numbers.div_ceil(16);
+    if buffer.len() < lines {
+        buffer.resize(lines, Line([0.0; 16]));
+    }
+    buffer.as_mut_ptr().cast()
+}
+
 /// Loads vector `j` of `WIDE` consecutive vectors; with EDGE the last one has only `last` numbers.
 ///
 /// # Safety

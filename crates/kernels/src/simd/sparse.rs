@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::{Kernel, Vector, level, load, store};
+use super::{Kernel, Line, Vector, level, load, room, store};
 use crate::multiversioned;
 
 /// Rows of bytes of which only the non-zero ones are stored: images with many zero pixels.
@@ -146,6 +146,11 @@ impl Rows {
         }
     }
 
+    /// Indices and values in memory.
+    pub fn numbers(&self) -> usize {
+        self.starts.len() + self.columns.len() + self.values.len()
+    }
+
     fn range(&self, row: usize) -> Range<usize> {
         self.starts[row] as usize..self.starts[row + 1] as usize
     }
@@ -170,7 +175,23 @@ fn scale_bytes(from: &[u8], to: &mut [f32], scale: f32) {
 /// Bytes of a strip of B that stays in the L1 cache while all rows of A are processed: processors with AVX-512 mostly have 48 KiB,
 /// others 32 KiB.
 const fn panel_bytes(lanes: usize) -> usize {
-    if lanes > 8 { 48 << 10 } else { 24 << 10 }
+    if lanes > 8 { 48 << 10 } else { 28 << 10 }
+}
+
+/// Vectors in the widest strip.
+const MOST: usize = 8;
+/// Rows of B with at least this many numbers share few places in the L1 cache if their number is a power of two: a panel is copied.
+const FAR: usize = 256;
+/// With fewer rows of A than this, a panel is used too few times to be worth a copy.
+const FEW_ROWS: usize = 32;
+
+/// The buffers of [`product`].
+#[derive(Debug, Clone, Default)]
+pub struct Scratch {
+    /// For each panel of B, one after another, and each row of A: where the row's elements for the panel end.
+    ends: Vec<u32>,
+    /// A panel of B in contiguous memory.
+    panel: Vec<Line>,
 }
 
 /// C, the result of [`product`].
@@ -184,8 +205,8 @@ pub struct Output<'a> {
     pub start: &'a [f32],
     /// Whether to set negative elements to 0 at the end.
     pub relu: bool,
-    /// Scratch space with at least one element per row.
-    pub cursors: &'a mut [u32],
+    /// Buffers that are used again and again.
+    pub scratch: &'a mut Scratch,
 }
 
 /// C = start + A B for some rows of A: `b` is (k, n) with k the width of `a` and n the columns of C.
@@ -199,8 +220,7 @@ pub fn product(a: &Rows, rows: Range<usize>, b: &[f32], output: &mut Output<'_>)
         rows.end <= a.len()
             && b.len() >= a.width * n
             && output.c.len() >= rows.len() * n
-            && output.start.len() >= n
-            && output.cursors.len() >= rows.len(),
+            && output.start.len() >= n,
         "too short"
     );
     if rows.is_empty() {
@@ -230,18 +250,22 @@ impl Kernel for Product<'_, '_> {
 /// The processor has V's instruction set; the slices are as long as their shapes require.
 #[inline(always)]
 unsafe fn strips<V: Vector>(a: &Rows, rows: Range<usize>, b: &[f32], output: &mut Output<'_>) {
+    let width = output.columns.div_ceil(V::LANES).min(MOST) * V::LANES;
+    let panel = (panel_bytes(V::LANES) / (4 * width.max(1))).max(8);
+    find_ends(a, &rows, panel, &mut output.scratch.ends);
     let mut j = 0;
     while j < output.columns {
-        let columns = (output.columns - j).min(8 * V::LANES);
+        let columns = (output.columns - j).min(MOST * V::LANES);
         let wide = columns.div_ceil(V::LANES);
-        let last = columns - (wide - 1) * V::LANES;
+        let strip =
+            Strip { a, rows: &rows, b: &b[j..], panel, first: j, last: columns - (wide - 1) * V::LANES };
         // SAFETY: columns j.. of B and C lie inside the shapes, and there are `columns` of them.
         unsafe {
             macro_rules! pick {
                 ($($wide:literal)*) => {
                     match wide {
-                        $($wide if last == V::LANES => strip::<V, $wide, false>(a, &rows, &b[j..], output, (j, last)),
-                        $wide => strip::<V, $wide, true>(a, &rows, &b[j..], output, (j, last)),)*
+                        $($wide if strip.last == V::LANES => strip.run::<V, $wide, false>(output),
+                        $wide => strip.run::<V, $wide, true>(output),)*
                         _ => unreachable!("strips are at most 8 vectors wide"),
                     }
                 };
@@ -252,65 +276,128 @@ unsafe fn strips<V: Vector>(a: &Rows, rows: Range<usize>, b: &[f32], output: &mu
     }
 }
 
-/// Computes one strip, panel by panel of B.
-///
-/// # Safety
-/// As for `strips`; `b` begins at the strip, which begins at column `first` and whose last vector has `last` columns.
+/// Fills [`Scratch::ends`].
 #[inline(always)]
-unsafe fn strip<V: Vector, const WIDE: usize, const EDGE: bool>(
-    a: &Rows,
-    rows: &Range<usize>,
-    b: &[f32],
-    output: &mut Output<'_>,
-    (first, last): (usize, usize),
-) {
-    let panel = (panel_bytes(V::LANES) / (4 * WIDE * V::LANES)).max(8);
-    let Output { c, columns: n, start, relu, cursors } = output;
-    let (b, c, start, n) = (b.as_ptr(), c[first..].as_mut_ptr(), start[first..].as_ptr(), *n);
-    for (cursor, row) in cursors.iter_mut().zip(rows.clone()) {
-        *cursor = a.starts[row];
+fn find_ends(a: &Rows, rows: &Range<usize>, panel: usize, ends: &mut Vec<u32>) {
+    ends.clear();
+    for first in (0..a.width.max(1)).step_by(panel) {
+        let end = (first + panel) as u32;
+        if end as usize >= a.width {
+            ends.extend_from_slice(&a.starts[rows.start + 1..=rows.end]);
+            return;
+        }
+        for row in rows.clone() {
+            let below = |column: &u32| u32::from(*column < end);
+            ends.push(a.starts[row] + a.columns[a.range(row)].iter().map(below).sum::<u32>());
+        }
     }
-    let mut end = 0;
-    loop {
-        let begins = end == 0;
-        end = (end + panel).min(a.width);
-        let ends = end == a.width;
-        for (i, (cursor, row)) in cursors.iter_mut().zip(rows.clone()).enumerate() {
-            let (first, stop) = (*cursor as usize, a.starts[row + 1] as usize);
-            let columns = &a.columns[first..stop];
-            let ahead = if ends {
-                columns.len()
-            } else {
-                columns.iter().position(|column| *column as usize >= end).unwrap_or(columns.len())
-            };
-            if ahead == 0 && !begins && !(ends && *relu) {
+}
+
+/// Some columns of C.
+struct Strip<'a> {
+    a: &'a Rows,
+    rows: &'a Range<usize>,
+    /// B from the first column on.
+    b: &'a [f32],
+    /// Rows of a panel of B.
+    panel: usize,
+    /// Its first column.
+    first: usize,
+    /// Columns in its last vector.
+    last: usize,
+}
+
+impl Strip<'_> {
+    /// Computes it panel by panel of B.
+    ///
+    /// # Safety
+    /// As for `strips`.
+    #[inline(always)]
+    unsafe fn run<V: Vector, const WIDE: usize, const EDGE: bool>(&self, output: &mut Output<'_>) {
+        let (width, n) = (self.a.width, output.columns);
+        let copies = n >= FAR && self.rows.len() >= FEW_ROWS;
+        let copy = copies.then(|| room(&mut output.scratch.panel, self.panel * WIDE * V::LANES));
+        let mut starts = &self.a.starts[self.rows.start..self.rows.end];
+        let Output { c, start, relu, scratch, .. } = output;
+        let (c, start) = (c[self.first..].as_mut_ptr(), start[self.first..].as_ptr());
+        for (index, begin) in (0..width.max(1)).step_by(self.panel).enumerate() {
+            let ends = &scratch.ends[index * self.rows.len()..][..self.rows.len()];
+            let mut b = (self.b.as_ptr().wrapping_add(begin * n), n);
+            // SAFETY: guaranteed by the caller; the copy has room for a panel.
+            unsafe {
+                if let Some(copy) = copy {
+                    copy_panel::<V, WIDE, EDGE>(b, self.panel.min(width - begin), self.last, copy);
+                    b = (copy, WIDE * V::LANES);
+                }
+                let from = if begin == 0 { (start, 0) } else { (c.cast_const(), n) };
+                let relu = *relu && begin + self.panel >= width;
+                let b = (b.0.wrapping_sub(begin * b.1), b.1);
+                self.panel::<V, WIDE, EDGE>((starts, ends), b, from, (c, n), relu);
+            }
+            starts = ends;
+        }
+    }
+
+    /// Adds the products of the elements from `starts` to `ends`, one range for each row, to the numbers of `from`. B, `from` and C
+    /// are pointers with distances between rows.
+    ///
+    /// # Safety
+    /// As for `strips`.
+    #[inline(always)]
+    unsafe fn panel<V: Vector, const WIDE: usize, const EDGE: bool>(
+        &self,
+        (starts, ends): (&[u32], &[u32]),
+        (b, b_row): (*const f32, usize),
+        (from, from_row): (*const f32, usize),
+        (c, c_row): (*mut f32, usize),
+        relu: bool,
+    ) {
+        let last = self.last;
+        for (i, (start, end)) in starts.iter().zip(ends).enumerate() {
+            if start == end && from_row > 0 && !relu {
                 continue;
             }
-            *cursor += ahead as u32;
-            let values = &a.values[first..first + ahead];
-            // SAFETY: the strip lies inside the `n` columns of C, B and the start; with EDGE only `last` columns of the last vector
-            // are accessed. Columns of A are below its width.
+            let elements = *start as usize..*end as usize;
+            let elements = self.a.columns[elements.clone()].iter().zip(&self.a.values[elements]);
+            // SAFETY: the strip lies inside the columns of C, B and the start; with EDGE only `last` columns of the last vector are
+            // accessed. Columns of A are below its width.
             unsafe {
-                let to = c.add(i * n);
-                let from = if begins { start } else { to.cast_const() };
+                let from = from.add(i * from_row);
                 let mut sums = [V::splat(0.0); WIDE];
                 for (j, sum) in sums.iter_mut().enumerate() {
                     *sum = load::<V, WIDE, EDGE>(from, j, last);
                 }
-                for (column, value) in columns[..ahead].iter().zip(values) {
-                    let (from, value) = (b.add(*column as usize * n), V::splat(*value));
+                for (column, value) in elements {
+                    let (from, value) = (b.wrapping_add(*column as usize * b_row), V::splat(*value));
                     for (j, sum) in sums.iter_mut().enumerate() {
                         *sum = value.mul_add(load::<V, WIDE, EDGE>(from, j, last), *sum);
                     }
                 }
                 for (j, sum) in sums.into_iter().enumerate() {
-                    let sum = if ends && *relu { sum.relu() } else { sum };
-                    store::<V, WIDE, EDGE>(sum, to, j, last);
+                    let sum = if relu { sum.relu() } else { sum };
+                    store::<V, WIDE, EDGE>(sum, c.add(i * c_row), j, last);
                 }
             }
         }
-        if ends {
-            return;
+    }
+}
+
+/// Copies rows of B, which start at a pointer and have a distance.
+///
+/// # Safety
+/// As for `strips`; there are `rows` rows.
+#[inline(always)]
+unsafe fn copy_panel<V: Vector, const WIDE: usize, const EDGE: bool>(
+    (b, n): (*const f32, usize),
+    rows: usize,
+    last: usize,
+    to: *mut f32,
+) {
+    for i in 0..rows {
+        let (from, to) = (b.wrapping_add(i * n), to.wrapping_add(i * WIDE * V::LANES));
+        for j in 0..WIDE {
+            // SAFETY: guaranteed by the caller.
+            unsafe { load::<V, WIDE, EDGE>(from, j, last).store(to.add(j * V::LANES)) };
         }
     }
 }
@@ -322,9 +409,10 @@ mod tests {
     use super::*;
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn products_match_the_definition(
-            m in 0usize..9, k in 1usize..130, n in 1usize..300, seed: u64, share in 0u32..100,
+            m in 0usize..50, k in 1usize..250, n in 1usize..300, seed: u64, share in 0u32..100,
         ) {
             let mut stream = crate::random::Stream::new(seed, "sparse");
             let mut byte = || {
@@ -341,10 +429,10 @@ mod tests {
             prop_assert_eq!((a.len(), stored.row(m).0.len()), (m, 0));
             a.transpose_into(&mut transposed);
             let element = |i: usize, l: usize| f32::from(bytes[i][l]) * 0.3;
-            let mut cursors = vec![0; m.max(k)];
+            let mut scratch = Scratch::default();
             let mut c = vec![f32::NAN; m * n];
             let mut output = |c: &mut [f32], a: &Rows, rows: Range<usize>, relu: bool| {
-                let output = &mut Output { c, columns: n, start: &start, relu, cursors: &mut cursors };
+                let output = &mut Output { c, columns: n, start: &start, relu, scratch: &mut scratch };
                 product(a, rows, &b, output);
             };
             output(&mut c, &a, 0..m, true);

@@ -52,7 +52,7 @@ pub struct Split {
 
 impl Split {
     /// Bytes and labels.
-    pub(super) fn bytes(values: Vec<u8>, labels: Vec<u32>) -> Self {
+    pub(crate) fn bytes(values: Vec<u8>, labels: Vec<u32>) -> Self {
         Self { values: Values::Bytes(values), labels }
     }
 
@@ -118,7 +118,7 @@ impl Labelled {
     }
 
     /// Examples whose parts are already split.
-    pub(super) fn new(train: Split, valid: Split, test: Split, inputs: usize) -> Self {
+    pub(crate) fn new(train: Split, valid: Split, test: Split, inputs: usize) -> Self {
         let (scale, sparse) = match &train.values {
             Values::Bytes(bytes) => {
                 let (mean, deviation) = moments(bytes);
@@ -167,6 +167,12 @@ impl Labelled {
     /// Whether most numbers are zero.
     pub fn is_sparse(&self) -> bool {
         self.sparse
+    }
+
+    /// Numbers in a copy of an example without its zeros, on average at most: index and value of each pixel, and where the example
+    /// starts.
+    pub(crate) fn numbers_in_copy(inputs: usize) -> usize {
+        1 + (SPARSE_LIMIT * (2 * inputs) as f64).ceil() as usize
     }
 
     /// Writes examples of a part into a batch. Indices beyond the part are skipped.

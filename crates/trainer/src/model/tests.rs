@@ -299,6 +299,48 @@ fn skipping_zero_pixels_changes_only_rounding() {
     }
 }
 
+/// Values from 0 to 1 of which most are 0. With `sparse`, the batch has the others separately, too.
+fn unit_batch(kind: &str, examples: usize, sparse: bool) -> Batch {
+    let mut stream = Stream::new(8, "test", "bytes");
+    let mut byte = || if stream.uniform(1.0) > 0.6 { (stream.uniform(100.0) + 120.0) as u8 } else { 0 };
+    let bytes: Vec<u8> = (0..examples * PIXELS).map(|_| byte()).collect();
+    let mut batch = Batch::new(if sparse { Form::UnitAndSparse { transposed: true } } else { Form::Unit });
+    let scale = 1.0 / 255.0;
+    batch.pixels = bytes.iter().map(|byte| f32::from(*byte) * scale).collect();
+    batch.labels = vec![0; examples];
+    batch.noise = (0..examples * arch(kind).architecture.draws()).map(|_| stream.uniform(2.0)).collect();
+    if sparse {
+        let stored = ByteRows::new(&bytes, PIXELS);
+        batch.by_image.clear(PIXELS);
+        (0..examples).for_each(|i| batch.by_image.push(stored.row(i), scale));
+        batch.by_image.transpose_into(&mut batch.by_pixel);
+    }
+    batch
+}
+
+#[test]
+fn the_sparse_first_layer_of_an_autoencoder_gives_the_bits_of_the_dense_one() {
+    for kind in PLANNED.iter().filter(|kind| kind.contains("vae")) {
+        // More examples than a plan computes together.
+        for examples in [1, 6, 300] {
+            let model = Model::new(&arch(kind), 11, DType::F32, &Device::Cpu).expect("a model");
+            let [(a, dense), (b, sparse)] = [false, true].map(|sparse| {
+                let mut plan = Plan::new(&graph(kind), 300, Use::Train);
+                run(&mut plan, &model, &unit_batch(kind, examples, sparse))
+            });
+            assert_eq!(a.to_bits(), b.to_bits(), "{kind}, {examples}: {a} and {b}");
+            for (i, (dense, sparse)) in dense.iter().zip(&sparse).enumerate() {
+                assert_eq!(bits(dense), bits(sparse), "{kind}, {examples}, parameter {i}");
+            }
+            let [dense, sparse] = [false, true].map(|sparse| {
+                let mut plan = Plan::new(&graph(kind), 300, Use::Evaluate);
+                plan.evaluate(model.parameters(), &unit_batch(kind, examples, sparse)).expect("an evaluation")
+            });
+            assert_eq!(dense.0.to_bits(), sparse.0.to_bits(), "{kind}, {examples}");
+        }
+    }
+}
+
 #[test]
 fn initial_weights_depend_only_on_the_seed_and_stay_within_their_bound() {
     let values = |seed| -> Vec<f32> {

@@ -10,7 +10,7 @@ use super::by_candle::apply;
 use super::is_cpu_f32;
 use super::operation::{Done, Inputs, NonZero, Operation, Scratch, Take, Target, Targets, at_least};
 use kernels::activation::{gelu_and_slope, multiply};
-use kernels::matmul::{self, Epilogue, Strided, Workspace, matmul};
+use kernels::matmul::{self, Epilogue, Strided, Workspace, matmul, matmul_in_pieces};
 use kernels::reduce::sum_rows_into;
 use kernels::sparse;
 
@@ -79,7 +79,7 @@ impl Linear {
     }
 
     /// The rows of the weight in each piece of its gradient: about equally many.
-    fn pieces(&self) -> impl Iterator<Item = Range<usize>> {
+    fn pieces(&self) -> impl ExactSizeIterator<Item = Range<usize>> {
         let Self { inputs, outputs, .. } = *self;
         let (tiles, most) = (inputs.div_ceil(TILE), (PIECE / outputs.max(1) / TILE).max(1));
         let count = tiles.div_ceil(most);
@@ -90,18 +90,16 @@ impl Linear {
     /// dw = xᵀ dz, a few rows at a time.
     fn piece_by_piece(&self, x: &Inputs<'_>, dz: &[f32], scratch: &mut Scratch, take: &mut Take<'_>) {
         let Self { inputs, outputs, .. } = *self;
-        let Scratch { products, piece, small, cursors, .. } = scratch;
+        let Scratch { products, piece, small, sparse, .. } = scratch;
+        let Some(NonZero { by_pixel, .. }) = x.non_zero else {
+            let sizes = (outputs, self.rows(dz.len()));
+            let factors = (Strided::rows(x.numbers[X], inputs).transposed(), Strided::rows(dz, outputs));
+            let take = &mut |row: usize, numbers: &[f32]| take(row * outputs, numbers);
+            return matmul_in_pieces(sizes, factors, self.pieces(), piece, products, take);
+        };
         for rows in self.pieces() {
             let piece = at_least(piece, rows.len() * outputs);
-            if let Some(NonZero { by_pixel, .. }) = x.non_zero {
-                sparse_product((by_pixel, rows.clone()), dz, piece, small, cursors);
-            } else {
-                let x = x.numbers[X].get(rows.start..).unwrap_or_default();
-                let x = Strided::rows(x, inputs).transposed();
-                let sizes = (rows.len(), outputs, self.rows(dz.len()));
-                let (dz, target) = (Strided::rows(dz, outputs), matmul::Target::rows(piece, outputs));
-                matmul(sizes, x, dz, target, Epilogue::default(), products);
-            }
+            sparse_product((by_pixel, rows.clone()), dz, piece, small, sparse);
             take(rows.start * outputs, piece);
         }
     }
@@ -113,12 +111,12 @@ fn sparse_product(
     b: &[f32],
     c: &mut [f32],
     small: &mut Vec<f32>,
-    cursors: &mut Vec<u32>,
+    scratch: &mut sparse::Scratch,
 ) {
-    let (columns, cursors) = (c.len() / rows.len().max(1), at_least(cursors, rows.len()));
+    let columns = c.len() / rows.len().max(1);
     let start = at_least(small, columns);
     start.fill(0.0);
-    sparse::product(a, rows, b, &mut sparse::Output { c, columns, start, relu: false, cursors });
+    sparse::product(a, rows, b, &mut sparse::Output { c, columns, start, relu: false, scratch });
 }
 
 impl Operation for Linear {
@@ -150,8 +148,8 @@ impl Operation for Linear {
         };
         let mut product = |to: &mut [f32]| {
             if let Some(NonZero { by_image, first, .. }) = non_zero {
-                let Scratch { small, cursors, .. } = scratch;
-                sparse_product((by_image, first..first + sizes.0), w, to, small, cursors);
+                let Scratch { small, sparse, .. } = scratch;
+                sparse_product((by_image, first..first + sizes.0), w, to, small, sparse);
                 return epilogue.apply(to, self.outputs);
             }
             let (x, w) = (Strided::rows(x, self.inputs), Strided::rows(w, self.outputs));

@@ -4,7 +4,7 @@
 use std::fmt::Debug;
 
 use kernels::matmul::Workspace;
-use kernels::sparse::Rows;
+use kernels::sparse::{self, Rows};
 
 /// Maximum number of inputs of an operation.
 pub(crate) const MOST_INPUTS: usize = 4;
@@ -83,7 +83,7 @@ pub(crate) struct Scratch {
     /// A gradient that will be added to another one.
     pub(crate) spare: Vec<f32>,
     /// For sparse products.
-    pub(crate) cursors: Vec<u32>,
+    pub(crate) sparse: sparse::Scratch,
 }
 
 /// The first `n` numbers of a buffer, which grows if necessary.

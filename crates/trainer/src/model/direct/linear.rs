@@ -38,11 +38,11 @@ impl Linear {
             }
             Rows::Sparse(batch) => {
                 // (x - s) w + b = (b - s 1 w) + x w.
-                let Scratch { bias: start, cursors, .. } = scratch;
+                let Scratch { bias: start, sparse: scratch, .. } = scratch;
                 let start = &mut start[..outputs];
                 sum_rows_into(w, start);
                 add_scaled(start, bias, -batch.shift);
-                let output = &mut Output { c: y, columns: outputs, start, relu, cursors };
+                let output = &mut Output { c: y, columns: outputs, start, relu, scratch };
                 sparse::product(&batch.by_image, 0..n, w, output);
             }
         }
@@ -72,7 +72,7 @@ impl Linear {
         take: &mut Take<'_>,
     ) {
         let Self { inputs, outputs, .. } = *self;
-        let Scratch { piece, bias, cursors, products } = scratch;
+        let Scratch { piece, bias, sparse: scratch, products } = scratch;
         let n = dz.len() / outputs.max(1);
         let start = &mut bias[..outputs];
         if let Rows::Sparse(batch) = x {
@@ -89,7 +89,7 @@ impl Linear {
                     matmul((rows, outputs, n), x, dz, piece, Epilogue::default(), products);
                 }
                 Rows::Sparse(batch) => {
-                    let output = &mut Output { c: piece, columns: outputs, start, relu: false, cursors };
+                    let output = &mut Output { c: piece, columns: outputs, start, relu: false, scratch };
                     sparse::product(&batch.by_pixel, first..first + rows, dz, output);
                 }
             }

@@ -15,6 +15,7 @@ use crate::plan::{Each, Passes};
 use kernels::channels_last::{Conv, Gradient, transpose};
 use kernels::cross_entropy;
 use kernels::matmul::Workspace;
+use kernels::sparse;
 
 pub(crate) use self::linear::Linear;
 
@@ -103,7 +104,8 @@ struct Scratch {
     piece: Vec<f32>,
     /// A bias, or its gradient.
     bias: Vec<f32>,
-    cursors: Vec<u32>,
+    /// For products with sparse matrices.
+    sparse: sparse::Scratch,
 }
 
 impl Node {
@@ -276,7 +278,7 @@ impl Direct {
             products: Workspace::default(),
             piece: vec![0.0; most(&piece)],
             bias: vec![0.0; most(&Layer::outputs)],
-            cursors: vec![0; batch.max(arch.sizes.inputs)],
+            sparse: sparse::Scratch::default(),
         };
         let mut weight = 0;
         let nodes = layers.into_iter().map(|layer| {
