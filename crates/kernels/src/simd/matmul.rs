@@ -815,26 +815,18 @@ mod tests {
             let mut expected = vec![0.0; m * n];
             let target = Target::rows(&mut expected, n);
             by_definition((m, n, k), a, b, target, Epilogue::default());
-            for level in Level::available() {
-                for edges in [vec![0, m], vec![0, 12, 60, m], vec![0, 24, m - 1, m]] {
-                    let (mut space, mut piece, mut found) = (Workspace::at(level), Vec::new(), Vec::new());
-                    let pieces: Vec<Range<usize>> = edges.windows(2).map(|edge| edge[0]..edge[1]).collect();
-                    matmul_in_pieces(
-                        (n, k),
-                        (a, b),
-                        pieces.into_iter(),
-                        &mut piece,
-                        &mut space,
-                        &mut |row, c| {
-                            assert_eq!(row * n, found.len());
-                            found.extend_from_slice(c);
-                        },
-                    );
-                    assert!(
-                        found.iter().map(|x| x.to_bits()).eq(expected.iter().map(|x| x.to_bits())),
-                        "{level:?}"
-                    );
-                }
+            for (level, edges) in Level::available().into_iter().flat_map(|level| {
+                [vec![0, m], vec![0, 12, 60, m], vec![0, 24, m - 1, m]].map(|edges| (level, edges))
+            }) {
+                let (mut space, mut piece, mut found) = (Workspace::at(level), Vec::new(), Vec::new());
+                let pieces: Vec<Range<usize>> = edges.windows(2).map(|edge| edge[0]..edge[1]).collect();
+                let mut take = |row: usize, c: &[f32]| {
+                    assert_eq!(row * n, found.len());
+                    found.extend_from_slice(c);
+                };
+                matmul_in_pieces((n, k), (a, b), pieces.into_iter(), &mut piece, &mut space, &mut take);
+                let found = found.iter().map(|x: &f32| x.to_bits());
+                assert!(found.eq(expected.iter().map(|x| x.to_bits())), "{level:?}");
             }
         }
     }
