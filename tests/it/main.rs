@@ -28,6 +28,7 @@ mod origins;
 mod own_data;
 mod own_model;
 mod plot;
+mod predict;
 mod programs;
 mod removal;
 mod report;
