@@ -44,13 +44,15 @@ fn published_curves_are_predicted_from_three_of_them() {
             .expect("rows")
             .iter()
             .map(|row| {
-                let (predicted, low, high) = (number(row, "predicted"), number(row, "low"), number(row, "high"));
+                let (predicted, low, high) =
+                    (number(row, "predicted"), number(row, "low"), number(row, "high"));
                 assert!(low < predicted && predicted < high, "{row}");
                 (predicted, final_loss(size, row["schedule"].as_str().expect("a name")))
             })
             .collect();
         assert_eq!(rows.len(), PREDICTED.len());
-        let mean = rows.iter().map(|(predicted, loss)| (predicted - loss).abs()).sum::<f64>() / rows.len() as f64;
+        let mean =
+            rows.iter().map(|(predicted, loss)| (predicted - loss).abs()).sum::<f64>() / rows.len() as f64;
         assert!(mean <= 0.010, "{size}: mean error {mean}: {rows:?}");
         for (a, b) in rows.iter().flat_map(|a| rows.iter().map(move |b| (a, b))) {
             assert!(a.1 - b.1 <= 0.01 || a.0 > b.0, "{size}: wrong order of {a:?} and {b:?}");
@@ -87,7 +89,8 @@ fn a_stored_sweep_predicts_schedules_that_were_not_trained() {
     let held_out = sandbox.run(&["predict", "--format", "json"]).exits(0).json();
     assert_eq!(held_out.as_array().map(Vec::len), Some(6), "{held_out}");
 
-    let found = sandbox.run(&["predict", "more.yaml", "--sweep", "trained", "--format", "json"]).exits(0).json();
+    let found =
+        sandbox.run(&["predict", "more.yaml", "--sweep", "trained", "--format", "json"]).exits(0).json();
     let expected = sandbox.run(&["expect", "more.yaml", "--format", "json"]).json();
     let rows = found.as_array().expect("rows");
     assert_eq!(rows.len(), 4);
@@ -107,9 +110,14 @@ fn a_stored_sweep_predicts_schedules_that_were_not_trained() {
         assert_eq!(row["curve"].as_array().map(Vec::len), Some(100));
     }
     let table = sandbox.run(&["predict", "more.yaml", "--sweep", "trained"]).exits(0);
-    assert!(table.stdout.contains("fitted to 6 runs of sweep `trained` at lr 0.25: validation loss"), "{}", table.stdout);
+    assert!(
+        table.stdout.contains("fitted to 6 runs of sweep `trained` at lr 0.25: validation loss"),
+        "{}",
+        table.stdout
+    );
     assert!(table.stderr.contains("watching at lr 0.25: not predicted: closed-loop"), "{}", table.stderr);
-    let steps = sandbox.run(&["predict", "more.yaml", "--sweep", "trained", "--by-step", "--format", "csv"]).exits(0);
+    let steps =
+        sandbox.run(&["predict", "more.yaml", "--sweep", "trained", "--by-step", "--format", "csv"]).exits(0);
     assert_eq!(steps.stdout.lines().count(), 301);
 
     // A law of one task says nothing about another.
@@ -149,7 +157,11 @@ fn extrapolation_is_refused() {
         assert!(refused[0]["refused"].as_str().is_some_and(|text| text.contains(why)), "{refused}");
     }
     let good = run(&["{kind: cosine, to: 0.1x}", "--format", "json", "--law", "tissue"]).exits(0).json();
-    assert_eq!((good[0]["steps"].as_u64(), good[0]["law"].as_str()), (Some(23_937), Some("tissue")), "{good}");
+    assert_eq!(
+        (good[0]["steps"].as_u64(), good[0]["law"].as_str()),
+        (Some(23_937), Some("tissue")),
+        "{good}"
+    );
 }
 
 #[test]
@@ -161,7 +173,10 @@ fn mistakes_are_named() {
     for (args, why) in [
         (&["predict"][..], "no sweep"),
         (&["predict", "--curves", "missing.csv"], "missing.csv"),
-        (&["predict", "--curves", "bad.csv"], "bad.csv:3: column `lr`: expected a number, at least 0, found `x`"),
+        (
+            &["predict", "--curves", "bad.csv"],
+            "bad.csv:3: column `lr`: expected a number, at least 0, found `x`",
+        ),
         (&["predict", "--curves", "short.csv"], "short.csv: too few losses"),
         (&["predict", "--curves", &constant], "the lr of no run falls by a tenth of its peak"),
         (&["predict", "--curves", &constant, "{kind: cosine}"], "write schedules before --curves"),

@@ -65,7 +65,7 @@ impl Setting {
         let units = Units {
             peak: largest(|run| run.lrs.peak),
             sum: largest(|run| run.lrs.total),
-            steps: largest(|run| run.lrs.steps as f64),
+            steps: runs.iter().map(|run| run.lrs.steps as f64).fold(f64::INFINITY, f64::min),
         };
         let losses = || runs.iter().flat_map(|run| run.losses.iter().copied());
         let low = losses().reduce(f64::min)?;
@@ -111,7 +111,7 @@ impl Setting {
         let mut matrix = [[0.0; 4]; 3];
         let mut slopes = [0.0; MOST];
         for (sample, point, loss) in windows(samples) {
-            let weight = sample.weight / loss.abs().max(self.least);
+            let weight = sample.weight * progress(sample, point) / loss.abs().max(self.least);
             self.law.loss(&unit, &self.units, &sample.run.lrs, point, &mut slopes);
             let row = [slopes[0] * weight, slopes[1] * weight, slopes[3] * weight, loss * weight];
             for (line, x) in matrix.iter_mut().zip(row) {
@@ -126,6 +126,11 @@ impl Setting {
         let cost: f64 = deviates.iter().map(|x| x * x).sum();
         cost.is_finite().then_some((cost, start))
     }
+}
+
+/// The part of a run that is done: the weight of a window. The final loss is what counts, and the laws fit the beginning worst.
+fn progress(sample: &Sample<'_>, now: &Point) -> f64 {
+    now.step / sample.run.lrs.steps.max(1) as f64
 }
 
 /// Every window of some samples.
@@ -194,8 +199,9 @@ impl<'a> Problem<'a> {
             let scale = loss.abs().max(*least);
             let residual = (law.loss(p, units, &sample.run.lrs, point, &mut slopes) - loss) / scale;
             let (value, slope) = soft(residual, *large);
-            *deviate = value * sample.weight;
-            then(i, slope * sample.weight / scale, &slopes);
+            let weight = sample.weight * progress(sample, point);
+            *deviate = value * weight;
+            then(i, slope * weight / scale, &slopes);
         }
         Ok(())
     }

@@ -18,5 +18,5 @@ pub use held_out::HeldOut;
 pub use law::Law;
 pub use limits::Refusal;
 pub use lrs::Lrs;
-pub use model::{Model, Prediction, TooLittle};
+pub use model::{Checked, Model, Prediction, TooLittle, check};
 pub use run::{Losses, Run};

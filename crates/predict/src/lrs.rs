@@ -68,11 +68,6 @@ impl Lrs {
         let drops: f64 = self.changes.iter().map(|change| change.drop.max(0.0)).sum();
         drops >= 0.1 * self.peak
     }
-
-    /// The steps of the points.
-    pub(crate) fn steps_of_points(&self) -> impl Iterator<Item = f64> {
-        self.points.iter().map(|point| point.step)
-    }
 }
 
 /// Collects changes into groups.

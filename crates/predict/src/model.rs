@@ -8,6 +8,7 @@ use crate::held_out::{HeldOut, held_out, mean_error, typical_error};
 use crate::law::Law;
 use crate::limits::{Refusal, Seen};
 use crate::lrs::Lrs;
+use crate::parallel;
 use crate::run::{Losses, Run};
 
 /// A law fitted to runs.
@@ -137,4 +138,31 @@ impl Model {
         let variance = median / 0.4549 + typical_error(&self.held_out).powi(2);
         Some(students.inverse_cdf(UPPER) * variance.sqrt())
     }
+}
+
+/// A run that was predicted by a model of the other runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checked {
+    /// Its name.
+    pub name: String,
+    /// Its final loss.
+    pub observed: f64,
+    /// The law that the other runs chose.
+    pub law: Law,
+    /// Its prediction.
+    pub prediction: Prediction,
+}
+
+/// Learns from all runs but one and predicts that one, for each run. A run is skipped if the others can't be learned from, or it is too far
+/// from them.
+pub fn check(runs: &[Run], kind: Losses, law: Option<Law>) -> Vec<Checked> {
+    let each: Vec<usize> = (0..runs.len()).collect();
+    let checked = parallel::map(&each, |out| {
+        let run = runs.get(*out)?;
+        let others = runs.iter().enumerate().filter(|(i, _)| i != out).map(|(_, run)| run.clone());
+        let model = Model::learn(&others.collect::<Vec<_>>(), kind, law).ok()?;
+        let prediction = model.predict_lrs(run.lrs()).ok()?;
+        Some(Checked { name: run.name.clone(), observed: run.last(), law: model.law(), prediction })
+    });
+    checked.into_iter().flatten().collect()
 }

@@ -53,7 +53,9 @@ impl Run {
         let mut windows = windows(losses.iter().filter(|(step, _)| *step > begin), begin, steps);
         let end = match kind {
             Losses::Validation => losses.last().copied(),
-            Losses::Training { last } => mean(losses.iter().filter(|(step, _)| *step > steps * (1.0 - last))),
+            Losses::Training { last } => {
+                mean(losses.iter().filter(|(step, _)| *step >= steps * (1.0 - last)))
+            }
         };
         let (end, last) = end?;
         let is_finite = windows.iter().all(|(_, loss)| loss.is_finite()) && last.is_finite();
@@ -144,7 +146,7 @@ mod tests {
         assert!(run.lrs.points[0].step > 200.0);
         assert_eq!(run.last, 2.0);
         let end = run.lrs.points.last().expect("a point");
-        assert_eq!(end.step, 980.0);
+        assert_eq!(end.step, 979.5);
     }
 
     #[test]

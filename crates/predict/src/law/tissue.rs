@@ -4,14 +4,15 @@
 
 use super::{Arrived, Bounds};
 
-/// ln τ; τ in lengths of the longest run: from a thousandth to twice its length.
-pub(super) const BOUNDS: [Bounds; 1] = [(-6.9, 0.7)];
+/// ln τ; τ in lengths of the shortest run: from 7.5 % of its length to twice its length. With shorter times a fit follows the fast part of
+/// a drop's effect and misses the slow one, which the final loss depends on.
+pub(super) const BOUNDS: [Bounds; 1] = [(-2.6, 0.7)];
 
 pub(super) fn starts() -> Vec<Vec<f64>> {
-    [-5.0, -3.5, -2.0, -0.7].iter().map(|time| vec![*time]).collect()
+    [-2.6, -1.8, -0.7].iter().map(|time| vec![*time]).collect()
 }
 
-/// `elapsed`: the time since the change, in lengths of the longest run.
+/// `elapsed`: the time since the change, in lengths of the shortest run.
 pub(super) fn arrived(own: &[f64], elapsed: f64) -> Arrived {
     let x = elapsed.max(0.0) * (-own.first().copied().unwrap_or_default()).exp();
     let left = (-x).exp();

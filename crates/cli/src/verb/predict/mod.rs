@@ -4,7 +4,7 @@ mod args;
 mod recorded;
 mod targets;
 
-use predict::{Law, Losses, Model, Run};
+use predict::{Checked, Law, Losses, Model, Run, check};
 use report::{Cell, Format, Rows, short};
 use schedule::problem::counted;
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
         .map_err(|error| Failure::usage(format_args!("{}: {error}", learned.source)))?;
     let format = Format::from(&args.format);
     if args.what.is_empty() {
-        print(&held_out(&model).render(format))?;
+        print(&checked(&check(&learned.runs, learned.kind, law)).render(format))?;
     } else {
         let predicted = predictions(&targets, &model, learned.kind);
         show(&predicted, &model, args, format, global)?;
@@ -203,19 +203,21 @@ fn json(each: &Predicted<'_>, model: &Model) -> Value {
 }
 
 /// Each run, predicted from the others.
-fn held_out(model: &Model) -> Rows {
-    let mut rows = Rows::new(["run", "observed", "predicted", "error", "law"]);
-    rows.rows = model
-        .held_out()
+fn checked(all: &[Checked]) -> Rows {
+    let mut rows = Rows::new(["run", "observed", "predicted", "low", "high", "law"]);
+    rows.rows = all
         .iter()
         .map(|run| {
-            let law = model.law().name();
+            let (low, high) = ends(run.prediction.interval);
+            let predicted = run.prediction.last;
+            let name = run.name.as_str();
             vec![
-                run.name.as_str().into(),
+                name.into(),
                 run.observed.into(),
-                run.predicted.into(),
-                run.error().into(),
-                law.into(),
+                predicted.into(),
+                low.into(),
+                high.into(),
+                run.law.name().into(),
             ]
         })
         .collect();
