@@ -12,7 +12,7 @@ use crate::args::{FormatArg, path, whole};
 pub(crate) struct Args {
     /// What to predict: sweep files, schedules as in '{kind: cosine}', or CSV files with the columns step and lr; before --curves
     /// [default: how well each run is predicted from the others]
-    #[arg(value_name = "FILE|SCHEDULE", allow_hyphen_values = true)]
+    #[arg(value_name = "FILE|SCHEDULE")]
     pub what: Vec<String>,
     /// Learn from this stored sweep: its name or file [default: the most recent sweep]
     #[arg(long, value_name = "SWEEP", conflicts_with = "curves")]

@@ -101,8 +101,7 @@ fn files(args: &Args) -> Result<Learned, Failure> {
         let run = recorded.run(kind);
         runs.push(run.ok_or_else(|| Failure::usage(format_args!("{text}: too few losses to learn from")))?);
     }
-    let source = counted(runs.len(), "file");
-    Ok(Learned { source, runs, kind, lr, steps, task: None })
+    Ok(Learned { source: "the given files".to_owned(), runs, kind, lr, steps, task: None })
 }
 
 /// A target with its prediction, or the reason that there is none.
