@@ -8,6 +8,8 @@ use crate::run::Run;
 
 /// Number of repetitions: their standard deviation is known to about 10 %.
 const REPETITIONS: u64 = 50;
+/// The most steps of a fit, which starts near its end.
+const ITERATIONS: usize = 20;
 /// Windows in a block: residuals of neighbours are alike.
 const BLOCK: usize = 6;
 /// Draws of runs until one of them can be fitted.
@@ -26,7 +28,7 @@ pub(crate) fn resampled(setting: &Setting, fit: &Fit, runs: &[Run]) -> Vec<Fit> 
                 Sample { run, losses, weight: (count as f64).sqrt() }
             })
             .collect();
-        setting.fit_from(&samples, &fit.parameters)
+        setting.fit_from(&samples, &fit.parameters, ITERATIONS)
     });
     fits.into_iter().flatten().collect()
 }

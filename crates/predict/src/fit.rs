@@ -57,6 +57,8 @@ pub(crate) struct Setting {
 const LARGE: f64 = 1e-3;
 /// The number of starts that are fitted: those with the smallest residuals.
 const STARTS: usize = 3;
+/// The most steps of a fit.
+const ITERATIONS: usize = 100;
 
 impl Setting {
     /// `None` without a window.
@@ -84,15 +86,16 @@ impl Setting {
         let mut starts: Vec<(f64, Vec<f64>)> =
             starts.filter_map(|(alpha, own)| self.start(samples, alpha, &own)).collect();
         starts.sort_by(|(a, _), (b, _)| a.total_cmp(b));
-        let fits = starts.iter().take(STARTS).filter_map(|(_, start)| self.fit_from(samples, start));
+        let fits =
+            starts.iter().take(STARTS).filter_map(|(_, start)| self.fit_from(samples, start, ITERATIONS));
         fits.min_by(|a, b| a.cost.total_cmp(&b.cost))
     }
 
-    /// Fits from one start. `None` if the solver fails.
-    pub(crate) fn fit_from(&self, samples: &[Sample<'_>], start: &[f64]) -> Option<Fit> {
+    /// Fits from one start in at most `iterations` steps. `None` if the solver fails.
+    pub(crate) fn fit_from(&self, samples: &[Sample<'_>], start: &[f64], iterations: usize) -> Option<Fit> {
         let mut parameters: Vec<f64> =
             start.iter().zip(&self.bounds).map(|(x, (low, high))| x.clamp(*low, *high)).collect();
-        let mut problem = Problem::new(self, samples);
+        let mut problem = Problem::new(self, samples, iterations);
         let status = problem.mpfit(&mut parameters).ok()?;
         let is_finite = parameters.iter().all(|x| x.is_finite());
         let (law, units) = (self.law, self.units);
@@ -122,7 +125,7 @@ impl Setting {
         let log = |x: f64| x.max(f64::MIN_POSITIVE).ln();
         let start = with(l, log(a), log(b));
         let mut deviates = vec![0.0; samples.iter().map(|sample| sample.losses.len()).sum()];
-        Problem::new(self, samples).eval(&start, &mut deviates).ok()?;
+        Problem::new(self, samples, 0).eval(&start, &mut deviates).ok()?;
         let cost: f64 = deviates.iter().map(|x| x * x).sum();
         cost.is_finite().then_some((cost, start))
     }
@@ -152,9 +155,8 @@ fn solve(mut m: [[f64; 4]; 3]) -> Option<[f64; 3]> {
         if pivot <= 0.0 || !pivot.is_finite() {
             return None;
         }
-        for (j, other) in m.iter_mut().enumerate().filter(|(j, _)| *j != i) {
+        for (_, other) in m.iter_mut().enumerate().filter(|(j, _)| *j != i) {
             let factor = other[i] / pivot;
-            debug_assert!(i != j);
             other.iter_mut().zip(line).for_each(|(x, y)| *x -= factor * y);
         }
     }
@@ -172,8 +174,8 @@ struct Problem<'a> {
 }
 
 impl<'a> Problem<'a> {
-    fn new(setting: &'a Setting, samples: &'a [Sample<'a>]) -> Self {
-        let config = MPConfig { ftol: 1e-9, xtol: 1e-9, max_iter: 100, ..MPConfig::new() };
+    fn new(setting: &'a Setting, samples: &'a [Sample<'a>], max_iter: usize) -> Self {
+        let config = MPConfig { ftol: 1e-9, xtol: 1e-9, max_iter, ..MPConfig::new() };
         let limited = |(low, high): &Bounds| MPPar {
             limited_low: true,
             limited_up: true,

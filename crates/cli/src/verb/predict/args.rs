@@ -44,6 +44,9 @@ pub(crate) struct Args {
     /// Steps per epoch, for a single schedule
     #[arg(long, value_name = "M", value_parser = whole(1..=u64::MAX))]
     pub steps_per_epoch: Option<u64>,
+    /// Check the intervals: learn anew from all runs but one, for each run (takes as many times longer as there are runs)
+    #[arg(long, conflicts_with_all = ["what", "by_step"])]
+    pub check: bool,
     /// Print the predicted curves, one row per step shown
     #[arg(long)]
     pub by_step: bool,

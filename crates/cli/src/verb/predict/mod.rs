@@ -30,8 +30,10 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let model = Model::learn(&learned.runs, learned.kind, law)
         .map_err(|error| Failure::usage(format_args!("{}: {error}", learned.source)))?;
     let format = Format::from(&args.format);
-    if args.what.is_empty() {
+    if args.check {
         print(&checked(&check(&learned.runs, learned.kind, law)).render(format))?;
+    } else if args.what.is_empty() {
+        print(&held_out(&model).render(format))?;
     } else {
         let predicted = predictions(&targets, &model, learned.kind);
         show(&predicted, &model, args, format, global)?;
@@ -201,7 +203,24 @@ fn json(each: &Predicted<'_>, model: &Model) -> Value {
     })
 }
 
-/// Each run, predicted from the others.
+/// Each run, predicted from the others by the law of all of them.
+fn held_out(model: &Model) -> Rows {
+    let mut rows = Rows::new(["run", "observed", "predicted", "error", "law"]);
+    let law = model.law().name();
+    let each = model.held_out().iter().map(|run| {
+        vec![
+            run.name.as_str().into(),
+            run.observed.into(),
+            run.predicted.into(),
+            run.error().into(),
+            law.into(),
+        ]
+    });
+    rows.rows = each.collect();
+    rows
+}
+
+/// Each run, predicted with an interval by a model of the others.
 fn checked(all: &[Checked]) -> Rows {
     let mut rows = Rows::new(["run", "observed", "predicted", "low", "high", "law"]);
     rows.rows = all
