@@ -109,7 +109,7 @@ fn a_stored_sweep_predicts_schedules_that_were_not_trained() {
         assert!(number(row, "held_out_error") > 0.0);
         assert_eq!(row["curve"].as_array().map(Vec::len), Some(100));
     }
-    let table = sandbox.run(&["predict", "more.yaml", "--sweep", "trained"]).exits(0);
+    let table = sandbox.run(&["predict", "more.yaml", "--law", "tissue"]).exits(0);
     assert!(
         table.stdout.contains("fitted to 6 runs of sweep `trained` at lr 0.25: validation loss"),
         "{}",
@@ -117,7 +117,7 @@ fn a_stored_sweep_predicts_schedules_that_were_not_trained() {
     );
     assert!(table.stderr.contains("watching at lr 0.25: not predicted: closed-loop"), "{}", table.stderr);
     let steps =
-        sandbox.run(&["predict", "more.yaml", "--sweep", "trained", "--by-step", "--format", "csv"]).exits(0);
+        sandbox.run(&["predict", "more.yaml", "--law", "tissue", "--by-step", "--format", "csv"]).exits(0);
     assert_eq!(steps.stdout.lines().count(), 301);
 
     // A law of one task says nothing about another.
@@ -134,7 +134,7 @@ fn extrapolation_is_refused() {
     let sandbox = Sandbox::new();
     let curves: Vec<String> = FITTED.iter().map(|name| curve("25M", name)).collect();
     let run = |args: &[&str]| {
-        let mut all = vec!["predict"];
+        let mut all = vec!["predict", "--law", "tissue"];
         all.extend(args);
         all.push("--curves");
         all.extend(curves.iter().map(String::as_str));
@@ -171,7 +171,7 @@ fn mistakes_are_named() {
     sandbox.write("short.csv", "step,lr,loss\n0,1,3\n10,1,2\n");
     sandbox.write("bad.csv", "step,lr,loss\n0,1,3\n10,x,2\n");
     for (args, why) in [
-        (&["predict"][..], "no sweep"),
+        (&["predict"][..], "sweep database not found"),
         (&["predict", "--curves", "missing.csv"], "missing.csv"),
         (
             &["predict", "--curves", "bad.csv"],
