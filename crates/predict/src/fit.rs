@@ -41,7 +41,7 @@ impl<'a> Sample<'a> {
     }
 }
 
-/// What fits of the same runs have in common.
+/// The setting that fits of the same runs share.
 #[derive(Debug, Clone)]
 pub(crate) struct Setting {
     pub(crate) law: Law,

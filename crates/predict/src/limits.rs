@@ -32,7 +32,7 @@ pub enum Refusal {
         steps: u64,
         /// The length of the shortest fitted run.
         low: u64,
-        /// Of the longest.
+        /// The length of the longest.
         high: u64,
     },
 }

@@ -1,4 +1,4 @@
-//! What the laws need of a sequence of lrs: sums at the steps of interest, and the changes, grouped.
+//! A sequence of lrs in the form that the laws need: sums at the steps of interest, and the changes, grouped.
 
 /// A sequence of lrs, reduced to what the laws need at some steps.
 #[derive(Debug, Clone)]
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_warmup_is_no_change_and_a_step_is_one() {
+    fn a_warmup_does_not_count_and_a_step_is_one() {
         let lrs = [0.1, 0.2, 0.3, 0.3, 0.1, 0.1];
         let lrs = Lrs::new(lrs.into_iter(), &[1.0, 2.5, 6.0]);
         assert_eq!((lrs.steps, lrs.peak), (6, 0.3));

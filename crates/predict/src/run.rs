@@ -5,9 +5,9 @@ use crate::lrs::{Lrs, Point};
 /// The kind of the losses, which decides how they are smoothed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Losses {
-    /// Of a fixed validation set: the last one is the final loss.
+    /// On a fixed validation set: the last one is the final loss.
     Validation,
-    /// Of batches: the final loss is the mean over this part of the run, at its end.
+    /// On batches: the final loss is the mean over this part of the run, at its end.
     Training {
         /// From 0 to 1.
         last: f64,

@@ -30,7 +30,7 @@ pub struct Wanted {
 pub enum LossKind {
     /// On the validation set.
     Validation,
-    /// Of the batches.
+    /// On the batches.
     Training,
 }
 

@@ -83,7 +83,7 @@ pub(super) struct Fitted {
     pub(super) total: u64,
 }
 
-/// What applies to a schedule that does not state it.
+/// The values for a schedule that does not state them.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Unstated {
     /// The base lr.

@@ -10,7 +10,7 @@ use crate::args::{FormatArg, path, whole};
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    /// What to predict: sweep files, schedules as in '{kind: cosine}', or CSV files with the columns step and lr; before --curves
+    /// Schedules to predict: sweep files, schedules as in '{kind: cosine}', or CSV files with the columns step and lr; before --curves
     /// [default: how well each run is predicted from the others]
     #[arg(value_name = "FILE|SCHEDULE")]
     pub what: Vec<String>,

@@ -95,7 +95,9 @@ fn files(args: &Args) -> Result<Learned, Failure> {
     for path in &args.curves {
         let text = path.to_string_lossy();
         if !path.exists() && text.contains(['{', '(']) {
-            return Err(Failure::usage(format_args!("`{text}` is no file: write schedules before --curves")));
+            return Err(Failure::usage(format_args!(
+                "`{text}` is not a file: write schedules before --curves"
+            )));
         }
         let recorded = Recorded::read(path)?;
         lr = recorded.lrs.iter().copied().fold(lr, f64::max);
@@ -242,7 +244,7 @@ fn checked(all: &[Checked]) -> Rows {
     rows
 }
 
-/// What was learned, and how well it held.
+/// The law, its runs, and how well it held.
 fn summary(learned: &Learned, model: &Model) -> String {
     let law = match model.law() {
         Law::Tissue => "the law of Tissue et al.",
@@ -267,7 +269,7 @@ fn summary(learned: &Learned, model: &Model) -> String {
         None => "no run could be left out, so there is no interval".to_owned(),
     };
     format!(
-        "{law}, fitted to {runs} of {}: {loss}\n{held}\nlow and high: 95 % interval; a prediction is no verdict: train the best ones\n",
+        "{law}, fitted to {runs} of {}: {loss}\n{held}\nlow and high: 95 % interval; a prediction is not a verdict: train the best ones\n",
         learned.source
     )
 }

@@ -1,4 +1,4 @@
-//! What to predict: the schedules of a sweep file, one schedule, or the recorded lrs of a run.
+//! The targets of a prediction: the schedules of a sweep file, one schedule, or the recorded lrs of a run.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ enum Sequence {
     Recorded(Recorded),
 }
 
-/// What the runs that were learned from say of a target that does not state it.
+/// The values of the runs that were learned from, for a target that does not state its own.
 #[derive(Debug)]
 pub(super) struct Known<'a> {
     pub(super) lr: f64,
