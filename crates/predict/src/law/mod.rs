@@ -61,7 +61,7 @@ impl Law {
         }
     }
 
-    /// The bounds of its own parameters.
+    /// The bounds of the parameters that the other law lacks.
     fn own_bounds(self) -> &'static [Bounds] {
         match self {
             Self::Tissue => &tissue::BOUNDS,
