@@ -8,13 +8,14 @@ use std::process::Command;
 use crate::support::root;
 
 /// The crates of the workspace, each with the crates that it may import.
-const ALLOWED: [(&str, &[&str]); 20] = [
+const ALLOWED: [(&str, &[&str]); 21] = [
     ("fault", &[]),
     ("needs", &[]),
     ("pgtest", &["needs"]),
     ("schedule", &[]),
     ("interop", &["schedule"]),
     ("stats", &[]),
+    ("predict", &["stats"]),
     ("spec", &["interop", "schedule"]),
     ("kernels", &[]),
     ("trainer", &["fault", "kernels", "schedule", "spec"]),
@@ -25,7 +26,18 @@ const ALLOWED: [(&str, &[&str]); 20] = [
     ("report", &["stats", "schedule", "verdict"]),
     (
         "sweep",
-        &["fault", "schedule", "interop", "spec", "trainer", "program", "store", "orchestrator", "verdict"],
+        &[
+            "fault",
+            "schedule",
+            "interop",
+            "spec",
+            "trainer",
+            "program",
+            "store",
+            "orchestrator",
+            "predict",
+            "verdict",
+        ],
     ),
     ("dashboard", &["schedule", "spec", "store", "verdict", "report", "sweep"]),
     (
@@ -35,6 +47,7 @@ const ALLOWED: [(&str, &[&str]); 20] = [
             "schedule",
             "interop",
             "stats",
+            "predict",
             "spec",
             "trainer",
             "program",

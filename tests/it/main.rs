@@ -29,6 +29,7 @@ mod outputs;
 mod own_data;
 mod own_model;
 mod plot;
+mod predict;
 mod programs;
 mod removal;
 mod report;

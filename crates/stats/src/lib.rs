@@ -4,7 +4,7 @@
 mod choose;
 mod joint;
 mod paired;
-mod random;
+pub mod random;
 mod retune;
 mod several;
 mod sign_flip;

@@ -1,10 +1,12 @@
 //! Random bits from a fixed seed (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators").
 
+/// A generator.
 #[derive(Debug)]
-pub(crate) struct SplitMix(u64);
+pub struct SplitMix(u64);
 
 impl SplitMix {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// The generator with this seed.
+    pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
@@ -16,7 +18,7 @@ impl SplitMix {
     }
 
     /// A number below `most`, from the high half of a product (Lemire 2019). Its bias is below most / 2^64.
-    pub(crate) fn below(&mut self, most: usize) -> usize {
+    pub fn below(&mut self, most: usize) -> usize {
         ((u128::from(self.next()) * most as u128) >> 64) as usize
     }
 }

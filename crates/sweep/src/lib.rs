@@ -9,6 +9,7 @@ pub mod atomic_file;
 pub mod code;
 pub mod completeness;
 mod context;
+pub mod curves;
 mod error;
 mod event;
 pub mod logs;

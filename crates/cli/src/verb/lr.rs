@@ -82,6 +82,15 @@ pub(super) struct Fitted {
     pub(super) total: u64,
 }
 
+/// The values for a schedule that does not state them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unstated {
+    /// The base lr.
+    pub(super) lr: f64,
+    /// The length of the run in steps. `None`: it has to be stated.
+    pub(super) total: Option<u64>,
+}
+
 /// Parses a schedule, a `{lr, schedule}` document or a Python call, and resolves it for a run of `total` steps (default: the
 /// length that the schedule states).
 pub(super) fn fit(
@@ -90,12 +99,23 @@ pub(super) fn fit(
     total: Option<u64>,
     steps_per_epoch: Option<u64>,
 ) -> Result<Fitted, Failure> {
+    fit_or(source, lr, total, steps_per_epoch, Unstated { lr: 1.0, total: None })
+}
+
+/// The same, with other values for what is not stated.
+pub(super) fn fit_or(
+    source: &Source,
+    lr: Option<f64>,
+    total: Option<u64>,
+    steps_per_epoch: Option<u64>,
+    unstated: Unstated,
+) -> Result<Fitted, Failure> {
     let wrong = |problems: Vec<Problem>| {
         let Source { name, text } = source.clone();
         Failure::Problems { name, text, problems }
     };
     let Read { node, stated } = read(&source.text).map_err(wrong)?;
-    let Some(total) = total.or_else(|| node.stated_length(steps_per_epoch)) else {
+    let Some(total) = total.or_else(|| node.stated_length(steps_per_epoch)).or(unstated.total) else {
         return Err(match node.stated_epochs() {
             Some(epochs) => Failure::usage(format_args!(
                 "this schedule is {epochs} epochs long: give the steps per epoch with --steps-per-epoch M"
@@ -114,7 +134,7 @@ pub(super) fn fit(
     }
     match stated {
         Stated::Lr(lr) => fitted(positive(lr).map_err(|problem| wrong(vec![problem]))?),
-        Stated::Default => fitted(1.0),
+        Stated::Default => fitted(unstated.lr),
         Stated::Pasted(BaseLr::Known(lr, groups)) => {
             if groups.iter().any(|other| *other != lr) {
                 let all: Vec<String> = groups.iter().map(f64::to_string).collect();
@@ -126,9 +146,12 @@ pub(super) fn fit(
             fitted(positive(lr).map_err(|problem| wrong(vec![problem]))?)
         }
         Stated::Pasted(BaseLr::Unstated) => {
-            let one = fitted(1.0)?;
-            if depends(&one.schedule, &fitted(2.0)?.schedule) {
-                say("note: no optimizer call with the base lr was found, so it is 1; set it with --lr");
+            let one = fitted(unstated.lr)?;
+            if depends(&one.schedule, &fitted(2.0 * unstated.lr)?.schedule) {
+                say(format_args!(
+                    "note: no optimizer call with the base lr was found, so it is {}; set it with --lr",
+                    unstated.lr
+                ));
             }
             Ok(one)
         }

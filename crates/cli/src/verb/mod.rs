@@ -17,6 +17,7 @@ mod new;
 mod outputs;
 mod plan;
 mod plot;
+mod predict;
 mod query;
 mod rank;
 mod report;
@@ -108,6 +109,8 @@ verbs! {
         Audit(audit),
         /// Compute the expected losses of a task with a closed form
         Expect(expect),
+        /// Predict the losses of schedules that were not trained
+        Predict(predict),
         /// Export a schedule, results or weights for other programs
         #[command(subcommand)]
         Export(export),
