@@ -49,6 +49,9 @@ fn arguments(name: &str) -> Option<Vec<&'static str>> {
         "steps" => "show best --sweep outputs --metrics --format json",
         "audit" => "audit outputs --format json",
         "expectations" => "expect bowl.yaml --format json",
+        "predictions" => {
+            "predict {\"kind\":\"cosine\"} --curves constant_24000.csv wsdcon_9.csv --format json"
+        }
         "merge" => "merge other --format json",
         "removal" => "rm bowl --format json",
         "checks" => "doctor --format json",
@@ -73,6 +76,10 @@ fn every_output_has_exactly_the_fields_of_its_schema() {
     let sandbox = Sandbox::new();
     sandbox.write("outputs.yaml", FILE);
     sandbox.write("bowl.yaml", QUADRATIC);
+    for curve in ["constant_24000.csv", "wsdcon_9.csv"] {
+        let recorded = std::fs::read(root().join("data/loss-curves/25M").join(curve)).expect("a curve");
+        sandbox.write(curve, recorded);
+    }
     sandbox.run(&["bowl.yaml", "--quiet", "--store", "other"]).exits(0);
     for file in ["bowl.yaml", "outputs.yaml"] {
         sandbox.run(&[file, "--quiet"]).exits(0);

@@ -98,6 +98,12 @@ pub(crate) const OUTPUTS: &[Output] = &[
     list("steps", "sweep show TRIAL --metrics", "The steps of a trial, in order.", steps),
     list("audit", "sweep audit", "What rules of early stopping would have saved and lost.", audit),
     list("expectations", "sweep expect FILE", "Expected losses of a task with a closed form.", expectations),
+    list(
+        "predictions",
+        "sweep predict SCHEDULE...",
+        "The predicted losses of schedules, the lowest first.",
+        predictions,
+    ),
     list("merge", "sweep merge SHARD...", "What was merged from each store.", merge),
     list("removal", "sweep rm", "What happens to each trial.", removal),
     list("checks", "sweep doctor", "The state of the machine, the data and the store.", checks),
@@ -406,6 +412,22 @@ fn expectations() -> Vec<Field> {
         maybe("mean", Number, "mean loss of the finished runs"),
         maybe("standard_error", Number, "standard error of the mean"),
         maybe("z", Number, "(mean - expected) / standard error"),
+    ]
+}
+
+fn predictions() -> Vec<Field> {
+    vec![
+        field("schedule", Text, "the schedule"),
+        maybe("base_lr", Number, "its base lr"),
+        field("steps", Integer, "length of the run in steps"),
+        maybe("predicted", Number, "predicted final loss; null if it is refused"),
+        maybe("low", Number, "lower end of its 95 % interval; null if no run could be left out"),
+        maybe("high", Number, "upper end"),
+        field("law", Text, "`tissue` or `multi-power`"),
+        maybe("held_out_error", Number, "mean error of the final losses of runs that were left out"),
+        maybe("observed", Number, "the recorded final loss, if there is one"),
+        maybe("refused", Text, "why the schedule can't be predicted"),
+        field("curve", Objects(""), "`step` and `predicted` of each point of the curve"),
     ]
 }
 

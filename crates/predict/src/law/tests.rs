@@ -22,22 +22,27 @@ fn parameters(law: Law) -> Vec<f64> {
 #[test]
 fn slopes_are_derivatives() {
     for law in Law::ALL {
-        let p = parameters(law);
         for lrs in runs() {
             for point in &lrs.points {
-                let mut slopes = vec![0.0; p.len()];
-                law.loss(&p, &UNITS, &lrs, point, &mut slopes);
-                for (i, slope) in slopes.iter().enumerate() {
-                    let at = |by: f64| {
-                        let mut moved = p.clone();
-                        moved[i] += by;
-                        law.loss(&moved, &UNITS, &lrs, point, &mut [])
-                    };
-                    let numeric = (at(1e-5) - at(-1e-5)) / 2e-5;
-                    assert!((slope - numeric).abs() < 1e-6, "{law:?} {i}: {slope} {numeric}");
-                }
+                assert_slopes(law, &lrs, point);
             }
         }
+    }
+}
+
+/// Compares the slopes at one point with differences.
+fn assert_slopes(law: Law, lrs: &Lrs, point: &Point) {
+    let p = parameters(law);
+    let mut slopes = vec![0.0; p.len()];
+    law.loss(&p, &UNITS, lrs, point, &mut slopes);
+    for (i, slope) in slopes.iter().enumerate() {
+        let at = |by: f64| {
+            let mut moved = p.clone();
+            moved[i] += by;
+            law.loss(&moved, &UNITS, lrs, point, &mut [])
+        };
+        let numeric = (at(1e-5) - at(-1e-5)) / 2e-5;
+        assert!((slope - numeric).abs() < 1e-6, "{law:?} {i}: {slope} {numeric}");
     }
 }
 

@@ -16,7 +16,7 @@ use sweep::wait_for;
 
 use self::recorded::Recorded;
 use self::targets::{Known, Target, targets};
-use crate::exit::{Failure, Outcome, print, say};
+use crate::exit::{Failure, Outcome, after_output, print, say};
 use crate::global::Global;
 
 pub(crate) use args::Args;
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
         let predicted = predictions(&targets, &model, learned.kind);
         show(&predicted, &model, args, format, global)?;
         if predicted.iter().all(|each| each.found.is_err()) {
-            return Err(Failure::usage("no schedule could be predicted"));
+            return Err(after_output(Failure::usage("no schedule could be predicted")));
         }
     }
     if format == Format::Table {
