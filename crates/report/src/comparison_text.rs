@@ -7,6 +7,7 @@ use verdict::numbers::{Rounding, rounded, short};
 use verdict::pair::ALPHA;
 use verdict::ranking::Line;
 
+use crate::looks::numbers;
 use crate::ranking_rows::{p_value, wins};
 use crate::rows::Rows;
 
@@ -118,6 +119,16 @@ pub fn details(comparison: &Comparison) -> Vec<String> {
             100.0 * retuned.ahead,
             100.0 * retuned.keeps_a,
             100.0 * retuned.keeps_b
+        ));
+    }
+    if let (Some(looks), false) = (&comparison.ranking.looks, comparison.expected.is_empty()) {
+        let runs: Vec<String> = comparison.expected.iter().map(|at| format!("{:.0}", at.runs)).collect();
+        let at: Vec<String> = comparison.expected.iter().map(|at| short(at.difference)).collect();
+        details.push(format!(
+            "a sweep of these two with looks at {} takes {} deciding runs on average if the true difference is {} standard deviations",
+            numbers(looks),
+            runs.join(", "),
+            at.join(", ")
         ));
     }
     let direction = comparison.ranking.metric.direction;

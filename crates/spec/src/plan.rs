@@ -244,15 +244,15 @@ fn grid(spec: &Spec, configs: &[Hashed], decisions: &Decisions) -> (Vec<Cell>, V
         let (seeds, purpose) = spec.seeds.of_grid(at);
         wanted.extend(seeds.into_iter().enumerate().map(|(round, seed)| (round, config, seed, purpose)));
     }
-    if let Seeds::Split { tune, decide } = &spec.seeds {
+    if let Seeds::Split { tune, decide, .. } = &spec.seeds {
         for chosen in &decisions.chosen {
             let is_chosen = |(config, _): &&Hashed| {
                 config.id == chosen.config_id && config.schedule_name == chosen.schedule
             };
             if let Some(config) = configs.iter().find(is_chosen) {
-                let rounds = tune.len()..;
-                wanted
-                    .extend(rounds.zip(decide).map(|(round, seed)| (round, config, *seed, Purpose::Decide)));
+                let count = usize::try_from(decisions.deciding(chosen, &spec.seeds)).unwrap_or(usize::MAX);
+                let rounds = (tune.len()..).zip(decide.iter().take(count));
+                wanted.extend(rounds.map(|(round, seed)| (round, config, *seed, Purpose::Decide)));
             }
         }
     }

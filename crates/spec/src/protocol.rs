@@ -6,9 +6,11 @@ use schedule::problem::{Problem, all};
 use schedule::tree::Value;
 
 use crate::axes::is_axis;
+use crate::looks::{Looks, looks};
+use crate::yaml;
 
 /// The seeds of a sweep.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Seeds {
     /// All choose each schedule's config, and all judge it.
     All(Vec<u64>),
@@ -16,8 +18,10 @@ pub enum Seeds {
     Split {
         /// Seeds for the complete grid.
         tune: Vec<u64>,
-        /// Seeds for the chosen configs only; disjoint from `tune`.
+        /// Seeds for the chosen configs only; disjoint from `tune`. With looks, those of the last look.
         decide: Vec<u64>,
+        /// The planned looks; `None`: all deciding seeds are trained before the first look.
+        looks: Option<Looks>,
     },
     /// N separate seeds for each schedule. With equal schedules, this shows how large differences by chance are.
     Each(u64),
@@ -62,6 +66,54 @@ pub struct Decisions {
     pub added: Vec<AddedLr>,
     /// The configs that are trained on the deciding seeds.
     pub chosen: Vec<Chosen>,
+    /// The looks so far, the first one first.
+    pub looks: Vec<Look>,
+}
+
+/// What a planned look decided.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Look {
+    /// Number of deciding seeds of the schedules that took part.
+    pub seeds: u64,
+    /// The schedules that took part, the best first.
+    pub outcomes: Vec<AtLook>,
+}
+
+/// One schedule at a look.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AtLook {
+    /// Its config, as it was chosen.
+    pub chosen: Chosen,
+    /// What the look decided about it.
+    pub outcome: Outcome,
+}
+
+/// What a look decides about a schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It gets the seeds up to the next look.
+    Continued,
+    /// It is the best, and all others got their last seed.
+    First,
+    /// It is significantly worse than the best, and gets no more seeds.
+    Worse,
+    /// It is equivalent to the best, and gets no more seeds.
+    Equivalent,
+    /// The remaining seeds will hardly show a difference to the best, and it gets none of them.
+    Futile,
+}
+
+impl Outcome {
+    /// The name in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Continued => "continued",
+            Outcome::First => "first",
+            Outcome::Worse => "worse",
+            Outcome::Equivalent => "equivalent",
+            Outcome::Futile => "futile",
+        }
+    }
 }
 
 /// A base lr that was added to the grid of a schedule whose best lr was at the edge.
@@ -88,7 +140,32 @@ pub struct Chosen {
     pub base_lr: f64,
 }
 
+impl Decisions {
+    /// Number of decisions, which is the number of rows in the database.
+    pub fn count(&self) -> usize {
+        let outcomes = self.looks.iter().map(|look| look.outcomes.len());
+        self.added.len() + self.chosen.len() + outcomes.sum::<usize>()
+    }
+
+    /// Number of deciding seeds that a chosen config has so far.
+    pub fn deciding(&self, chosen: &Chosen, seeds: &Seeds) -> u64 {
+        let Some(looks) = seeds.looks() else { return seeds.deciding() };
+        let is_own = |at: &&AtLook| at.chosen.schedule == chosen.schedule && at.chosen.steps == chosen.steps;
+        let outcome = |look: &Look| look.outcomes.iter().find(is_own).map(|at| at.outcome);
+        let continued = self.looks.iter().take_while(|look| outcome(look) == Some(Outcome::Continued)).count();
+        looks.seeds.get(continued).copied().unwrap_or(looks.most())
+    }
+}
+
 impl Seeds {
+    /// The planned looks.
+    pub fn looks(&self) -> Option<&Looks> {
+        match self {
+            Seeds::Split { looks, .. } => looks.as_ref(),
+            Seeds::All(_) | Seeds::Each(_) => None,
+        }
+    }
+
     /// Number of runs of each config that choose.
     pub fn choosing(&self) -> u64 {
         match self {
@@ -97,7 +174,7 @@ impl Seeds {
         }
     }
 
-    /// Number of additional runs of each chosen config that judge it.
+    /// Number of additional runs of each chosen config that judge it. With looks: if no look stops it.
     pub fn deciding(&self) -> u64 {
         match self {
             Seeds::Split { decide, .. } => decide.len() as u64,
@@ -118,10 +195,19 @@ impl Seeds {
     }
 }
 
+/// The seeds in the text of a sweep file; `None` if it has none or they have mistakes. Reads nothing else of the text.
+pub fn seeds_of(text: &str) -> Option<Seeds> {
+    let (tree, _) = yaml::parse(text);
+    let tree = tree?;
+    let field = Field { tree: tree.get("seeds")?, path: "seeds".to_owned() };
+    seeds(&field, &mut Vec::new())
+}
+
 const FORM: &str =
     "the number of seeds (1 to 100000), a list of seeds as in [1, 2, 3], or {tune: 2, decide: 8}";
 
-/// `8` means the seeds 0 to 7; a list names the seeds; `{tune: 2, decide: 8}` chooses on 2 seeds and judges on 8 others.
+/// `8` means the seeds 0 to 7; a list names the seeds; `{tune: 2, decide: 8}` chooses on 2 seeds and judges on 8 others;
+/// `decide: {looks: [8, 12, 20]}` judges after 8, 12 and 20 of them.
 pub(crate) fn seeds(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Seeds> {
     if !matches!(field.tree.value, Value::Map(_)) {
         return list(field, 0).map(Seeds::All).map_err(|found| problems.extend(found)).ok();
@@ -156,12 +242,17 @@ pub(crate) fn seeds(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Se
             return None;
         }
     };
-    let mut read = |seeds: Result<Vec<u64>, Vec<Problem>>| seeds.map_err(|found| problems.extend(found)).ok();
-    let tune = read(tune.0);
+    let tune = tune.0.map_err(|found| problems.extend(found)).ok();
     // A number of deciding seeds starts after the last tuning seed: no seed both chooses and judges.
     let first = tune.iter().flatten().max().map_or(0, |last| last + 1);
-    let seeds = read(list(&decide, first));
-    let (tune, seeds) = (tune?, seeds?);
+    let (seeds, looks) = match &decide.tree.value {
+        Value::Map(_) if !is_axis(decide.tree) => {
+            let looks = looks(&decide, problems)?;
+            (Some((first..first.saturating_add(looks.most())).collect()), Some(looks))
+        }
+        _ => (list(&decide, first).map_err(|found| problems.extend(found)).ok(), None),
+    };
+    let (tune, seeds): (Vec<u64>, Vec<u64>) = (tune?, seeds?);
     if let Some(seed) = seeds.iter().find(|seed| tune.contains(seed)) {
         problems.push(
             decide
@@ -170,7 +261,7 @@ pub(crate) fn seeds(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Se
         );
         return None;
     }
-    (problems.len() == before).then_some(Seeds::Split { tune, decide: seeds })
+    (problems.len() == before).then_some(Seeds::Split { tune, decide: seeds, looks })
 }
 
 /// A number of seeds from `first` on, or a list of them.

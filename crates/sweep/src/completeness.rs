@@ -120,6 +120,9 @@ pub fn completeness(planned: Option<&Planned>, rows: &[TrialRecord]) -> Complete
         (true, false) => Phase::Deciding,
     };
     if completeness.is_complete() {
+        // Planned looks may have stopped all schedules before the last seed.
+        let is_planned = planned.is_some_and(|planned| planned.spec.seeds.looks().is_some());
+        completeness.seeds = if is_planned { seeds.all } else { completeness.seeds };
         completeness.seeds_done = completeness.seeds;
     }
     completeness

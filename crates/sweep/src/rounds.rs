@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use spec::protocol::{AddedLr, Chosen, Decisions, Seeds};
+use spec::looks::Looks;
+use spec::protocol::{AddedLr, Chosen, Decisions, Look, Outcome, Seeds};
 use spec::{Plan, Spec};
 use store::{Status, TrialRecord};
+use verdict::looks::at_look;
 use verdict::promote::{Extension, extensions, promotions};
 use verdict::results::{RunResult, RunState};
 
@@ -31,8 +33,19 @@ pub enum Decision {
         configs: Vec<Chosen>,
         /// Number of tuning seeds.
         tuning_seeds: u64,
-        /// Number of deciding seeds.
+        /// Number of deciding seeds. With planned looks, at most.
         deciding_seeds: u64,
+        /// The planned looks.
+        looks: Option<Looks>,
+    },
+    /// The results at a planned look decide which schedules get more seeds.
+    Looked {
+        /// What it decided.
+        look: Look,
+        /// Number of deciding seeds at the next look.
+        next: u64,
+        /// Number of runs that the schedules that it stopped would have needed up to the last look.
+        saved: u64,
     },
 }
 
@@ -56,14 +69,49 @@ impl Next {
     }
 }
 
-/// Number of runs with deciding seeds.
+/// Runs that follow after the current round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Later {
+    /// Their number; with planned looks, at most.
+    pub runs: u64,
+    /// Their steps.
+    pub steps: u64,
+    /// Whether planned looks may stop schedules before.
+    pub at_most: bool,
+}
+
+/// The deciding runs that follow after the round of these decisions.
+pub fn later(spec: &Spec, decisions: &Decisions) -> Later {
+    let all = spec.seeds.deciding();
+    let at_most = spec.seeds.looks().is_some();
+    if decisions.chosen.is_empty() {
+        let each = all * spec.schedules.len() as u64;
+        let budgets = budgets(spec);
+        return Later { runs: each * budgets.len() as u64, steps: each * budgets.iter().sum::<u64>(), at_most };
+    }
+    let left = |chosen: &Chosen| match is_stopped(decisions, chosen) {
+        true => 0,
+        false => all.saturating_sub(decisions.deciding(chosen, &spec.seeds)),
+    };
+    let runs = decisions.chosen.iter().map(left).sum();
+    let steps = decisions.chosen.iter().map(|chosen| left(chosen) * chosen.steps).sum();
+    Later { runs, steps, at_most }
+}
+
+/// Whether a look gave a config its last seed.
+fn is_stopped(decisions: &Decisions, chosen: &Chosen) -> bool {
+    let mut outcomes = decisions.looks.iter().flat_map(|look| &look.outcomes);
+    outcomes.any(|at| at.chosen == *chosen && at.outcome != Outcome::Continued)
+}
+
+/// Number of runs with deciding seeds; with planned looks, at most.
 pub fn deciding_runs(spec: &Spec) -> u64 {
-    spec.seeds.deciding() * spec.schedules.len() as u64 * budgets(spec).len() as u64
+    later(spec, &Decisions::default()).runs
 }
 
 /// Steps of the runs that the deciding seeds will need.
 pub fn deciding_steps(spec: &Spec) -> u64 {
-    spec.seeds.deciding() * spec.schedules.len() as u64 * budgets(spec).iter().sum::<u64>()
+    later(spec, &Decisions::default()).steps
 }
 
 /// Lengths of the runs, in steps.
@@ -87,7 +135,7 @@ pub fn next(spec: &Spec, plan: &Plan, rows: &[TrialRecord]) -> Option<Next> {
     let results = results(plan, rows)?;
     let decisions = &plan.decisions;
     if !decisions.chosen.is_empty() {
-        return None;
+        return spec.seeds.looks().and_then(|looks| looked(looks, spec, decisions, &results));
     }
     let new: Vec<(Extension, u64)> = extensions(&results)
         .into_iter()
@@ -147,8 +195,26 @@ fn chosen(spec: &Spec, before: &Decisions, results: &[RunResult]) -> Option<Next
     let configs = promotions(results);
     let decisions = Decisions { chosen: configs.clone(), ..before.clone() };
     let (tuning_seeds, deciding_seeds) = (spec.seeds.choosing(), spec.seeds.deciding());
-    (!configs.is_empty())
-        .then(|| Next { decisions, new: vec![Decision::Chosen { configs, tuning_seeds, deciding_seeds }] })
+    let looks = spec.seeds.looks().cloned();
+    (!configs.is_empty()).then(|| {
+        let chosen = Decision::Chosen { configs, tuning_seeds, deciding_seeds, looks };
+        Next { decisions, new: vec![chosen] }
+    })
+}
+
+/// The outcome of the look that has been reached. `None` if that is the last one, or if no schedule takes part in it.
+fn looked(looks: &Looks, spec: &Spec, before: &Decisions, results: &[RunResult]) -> Option<Next> {
+    let (seeds, next) = looks.seeds.iter().zip(looks.seeds.iter().skip(1)).nth(before.looks.len())?;
+    let outcomes = at_look(results, looks, *seeds, &before.chosen);
+    if outcomes.is_empty() {
+        return None;
+    }
+    let look = Look { seeds: *seeds, outcomes };
+    let mut decisions = before.clone();
+    decisions.looks.push(look.clone());
+    let stopped = look.outcomes.iter().filter(|at| at.outcome != Outcome::Continued).count() as u64;
+    let saved = stopped * (spec.seeds.deciding() - seeds);
+    Some(Next { decisions, new: vec![Decision::Looked { look, next: *next, saved }] })
 }
 
 /// The results of a plan's runs. `None` if some have not ended.
