@@ -231,12 +231,13 @@ fn a_kill_between_looks_leads_to_the_same_decisions() {
     let reference = sandbox();
     let (points, _) = undisturbed(&reference);
     let wanted = content(&reference);
-    let decided = reference.texts("select distinct kind from promotions where seeds is not null order by kind");
+    let decided =
+        reference.texts("select distinct kind from promotions where seeds is not null order by kind");
     assert_eq!(decided, ["continued", "worse"]);
     let mut landed = 0;
     for (point, times) in points.iter().filter(|(point, _)| fault::POINTS.contains(&point.as_str())) {
         let sandbox = sandbox();
-        // Of the runs of deciding seeds, most are in the second and third round.
+        // Most runs of deciding seeds are in the second and third round.
         let fault = Fault::At(format!("{point}:{}:kill", times - times / 5));
         let (output, has_come) = run(&sandbox, &fault);
         assert!([0, KILLED].contains(&output.code), "{fault:?}: {output:?}");

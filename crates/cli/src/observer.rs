@@ -69,7 +69,10 @@ pub(crate) fn decided(decision: &Decision) -> String {
                 "chosen on {}: {}; {deciding_seeds} fresh seeds decide{}",
                 counted(tuning_seeds, "tuning seed"),
                 each.join(", "),
-                looks.as_ref().map(|looks| format!(", with looks at {}", report::looks::numbers(looks))).unwrap_or_default()
+                looks
+                    .as_ref()
+                    .map(|looks| format!(", with looks at {}", report::looks::numbers(looks)))
+                    .unwrap_or_default()
             )
         }
         Decision::Looked { look, next, saved } => looked(look, *next, *saved),
@@ -105,7 +108,7 @@ fn looked(look: &Look, next: u64, saved: u64) -> String {
         parts.push(part);
     }
     let saved = if saved > 0 { format!("; {} saved", counted(saved, "run")) } else { String::new() };
-    format!("look at {} deciding seeds: {}{saved}", look.seeds, parts.join("; "))
+    format!("look at {} seeds: {}{saved}", look.seeds, parts.join("; "))
 }
 
 /// `None` if bits differ, which is an error.
@@ -144,7 +147,10 @@ fn opening(round: &Round<'_>) -> String {
     let workers = counted(options.workers, "worker");
     let then = match later.runs {
         0 => String::new(),
-        runs if later.at_most => format!("; then at most {runs} {}deciding runs", if round.plan.decisions.chosen.is_empty() { "" } else { "more " }),
+        runs if later.at_most => format!(
+            "; then at most {runs} {}deciding runs",
+            if round.plan.decisions.chosen.is_empty() { "" } else { "more " }
+        ),
         runs => format!("; then {runs} deciding runs"),
     };
     format!(

@@ -22,7 +22,7 @@ pub fn continued(schedules: usize) -> String {
     format!("{} {}", counted(schedules, "schedule"), if schedules == 1 { "continues" } else { "continue" })
 }
 
-/// What the looks of a ranking decided, and how many runs they saved. `None` without planned looks.
+/// The decisions of the looks of a ranking, and how many runs they saved. `None` without planned looks.
 pub(crate) fn note(ranking: &Ranking) -> Option<String> {
     let looks = ranking.looks.as_ref()?;
     let lines = || ranking.lines.iter().filter(|line| line.has_results());

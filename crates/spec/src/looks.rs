@@ -83,7 +83,9 @@ fn numbers(field: &Field<'_>) -> Result<Vec<u64>, Vec<Problem>> {
         let problem = field.problem("planned looks are at least two");
         return Err(problem.with_hint(format!("for a fixed number of seeds, write `decide: {one}`")).into());
     }
-    if let Some([n, next]) = seeds.windows(2).find_map(|pair| <[u64; 2]>::try_from(pair).ok().filter(|[n, next]| n >= next)) {
+    if let Some([n, next]) =
+        seeds.windows(2).find_map(|pair| <[u64; 2]>::try_from(pair).ok().filter(|[n, next]| n >= next))
+    {
         let message = format!("a look at {next} seeds can't follow a look at {n}: the numbers must rise");
         return Err(field.problem(message).into());
     }

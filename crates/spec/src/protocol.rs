@@ -23,8 +23,13 @@ pub enum Seeds {
         /// The planned looks; `None`: all deciding seeds are trained before the first look.
         looks: Option<Looks>,
     },
-    /// N separate seeds for each schedule. With equal schedules, this shows how large differences by chance are.
-    Each(u64),
+    /// Separate seeds for each schedule. With equal schedules, this shows how large differences by chance are.
+    Each {
+        /// Number of seeds of each schedule. With looks, those of the last look.
+        seeds: u64,
+        /// The planned looks. They need one config for each schedule.
+        looks: Option<Looks>,
+    },
 }
 
 /// The purpose of a run.
@@ -70,7 +75,7 @@ pub struct Decisions {
     pub looks: Vec<Look>,
 }
 
-/// What a planned look decided.
+/// The decisions of a planned look.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Look {
     /// Number of deciding seeds of the schedules that took part.
@@ -82,13 +87,13 @@ pub struct Look {
 /// One schedule at a look.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AtLook {
-    /// Its config, as it was chosen.
+    /// Its chosen config.
     pub chosen: Chosen,
-    /// What the look decided about it.
+    /// The look's decision about it.
     pub outcome: Outcome,
 }
 
-/// What a look decides about a schedule.
+/// The decision of a look about a schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// It gets the seeds up to the next look.
@@ -147,12 +152,13 @@ impl Decisions {
         self.added.len() + self.chosen.len() + outcomes.sum::<usize>()
     }
 
-    /// Number of deciding seeds that a chosen config has so far.
-    pub fn deciding(&self, chosen: &Chosen, seeds: &Seeds) -> u64 {
+    /// Number of judging seeds that a schedule has so far at one length of the runs, in steps.
+    pub fn judging(&self, schedule: &str, steps: u64, seeds: &Seeds) -> u64 {
         let Some(looks) = seeds.looks() else { return seeds.deciding() };
-        let is_own = |at: &&AtLook| at.chosen.schedule == chosen.schedule && at.chosen.steps == chosen.steps;
+        let is_own = |at: &&AtLook| at.chosen.schedule == schedule && at.chosen.steps == steps;
         let outcome = |look: &Look| look.outcomes.iter().find(is_own).map(|at| at.outcome);
-        let continued = self.looks.iter().take_while(|look| outcome(look) == Some(Outcome::Continued)).count();
+        let continued =
+            self.looks.iter().take_while(|look| outcome(look) == Some(Outcome::Continued)).count();
         looks.seeds.get(continued).copied().unwrap_or(looks.most())
     }
 }
@@ -161,8 +167,8 @@ impl Seeds {
     /// The planned looks.
     pub fn looks(&self) -> Option<&Looks> {
         match self {
-            Seeds::Split { looks, .. } => looks.as_ref(),
-            Seeds::All(_) | Seeds::Each(_) => None,
+            Seeds::Split { looks, .. } | Seeds::Each { looks, .. } => looks.as_ref(),
+            Seeds::All(_) => None,
         }
     }
 
@@ -170,7 +176,7 @@ impl Seeds {
     pub fn choosing(&self) -> u64 {
         match self {
             Seeds::All(seeds) | Seeds::Split { tune: seeds, .. } => seeds.len() as u64,
-            Seeds::Each(n) => *n,
+            Seeds::Each { seeds, .. } => *seeds,
         }
     }
 
@@ -178,7 +184,7 @@ impl Seeds {
     pub fn deciding(&self) -> u64 {
         match self {
             Seeds::Split { decide, .. } => decide.len() as u64,
-            Seeds::All(_) | Seeds::Each(_) => 0,
+            Seeds::All(_) | Seeds::Each { .. } => 0,
         }
     }
 
@@ -187,7 +193,7 @@ impl Seeds {
         match self {
             Seeds::All(seeds) => (seeds.clone(), Purpose::All),
             Seeds::Split { tune, .. } => (tune.clone(), Purpose::Tune),
-            Seeds::Each(n) => {
+            Seeds::Each { seeds: n, .. } => {
                 let first = schedule as u64 * n;
                 ((first..first + n).collect(), Purpose::All)
             }
@@ -218,18 +224,14 @@ pub(crate) fn seeds(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Se
     }
     let before = problems.len();
     let mut fields = Fields::new(field.tree, &field.path, problems)?;
-    if let Some(each) = fields.optional("each") {
-        let count = match each.tree.integer() {
-            Some(_) => list(&each, 0).map(|seeds| seeds.len() as u64),
-            _ => Err(each.expected("the number of seeds for each schedule").into()),
-        };
-        let count = count.map_err(|found| problems.extend(found)).ok();
+    if let Some(field) = fields.optional("each") {
+        let found = each(&field, problems);
         for other in ["tune", "decide"].into_iter().filter_map(|other| fields.optional(other)) {
             let message = "can't be combined with `each`";
             problems.push(other.problem(message).with_hint("write {each: 8} or {tune: 2, decide: 8}"));
         }
         fields.finish(problems);
-        return count.filter(|_| problems.len() == before).map(Seeds::Each);
+        return found.filter(|_| problems.len() == before);
     }
     let tune = fields.required("tune", problems).map(|field| (list(&field, 0), field.tree.place));
     let decide = fields.required("decide", problems);
@@ -262,6 +264,19 @@ pub(crate) fn seeds(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Se
         return None;
     }
     (problems.len() == before).then_some(Seeds::Split { tune, decide: seeds, looks })
+}
+
+/// The number of seeds of each schedule, or planned looks at them.
+fn each(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Seeds> {
+    let count = match (&field.tree.value, field.tree.integer()) {
+        (_, Some(_)) => list(field, 0).map(|seeds| Seeds::Each { seeds: seeds.len() as u64, looks: None }),
+        (Value::Map(_), _) if !is_axis(field.tree) => {
+            let looks = looks(field, problems)?;
+            Ok(Seeds::Each { seeds: looks.most(), looks: Some(looks) })
+        }
+        _ => Err(field.expected("the number of seeds for each schedule").into()),
+    };
+    count.map_err(|found| problems.extend(found)).ok()
 }
 
 /// A number of seeds from `first` on, or a list of them.

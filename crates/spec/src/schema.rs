@@ -339,7 +339,7 @@ fn seeds() -> Json {
             },
             {
                 "type": "object",
-                "properties": { "each": property(count, "seeds for each schedule, shared with no other", None) },
+                "properties": { "each": property(json!({ "anyOf": [count, looks()] }), "seeds for each schedule, shared with no other", None) },
                 "required": ["each"],
                 "additionalProperties": false,
             },
@@ -353,7 +353,14 @@ fn looks() -> Json {
     let rope = json!({ "type": "number", "exclusiveMinimum": 0 });
     object(
         &[
-            ("looks", property(numbers, "numbers of deciding seeds after which schedules may stop, as in [8, 12, 20]", None)),
+            (
+                "looks",
+                property(
+                    numbers,
+                    "numbers of deciding seeds after which schedules may stop, as in [8, 12, 20]",
+                    None,
+                ),
+            ),
             ("rope", property(rope, "the smallest difference that matters", None)),
         ],
         &["looks"],

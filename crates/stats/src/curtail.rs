@@ -28,7 +28,8 @@ mod tests {
     #[test]
     fn agrees_with_a_calculation_by_hand() {
         let seen = |mean: f64| Paired { n: 8, mean, error: 1.0 / 8f64.sqrt() };
-        let power = |mean: f64, truth: f64| conditional_power(seen(mean), 20, truth, 0.05).expect("12 are left");
+        let power =
+            |mean: f64, truth: f64| conditional_power(seen(mean), 20, truth, 0.05).expect("12 are left");
         // (0 - 9.360288) / 3.464102 = -2.702082, (10 - 9.360288) / 3.464102 = 0.184669.
         assert!((power(0.0, 0.0) - 0.003_445).abs() < 1e-5, "{}", power(0.0, 0.0));
         assert!((power(0.5, 0.5) - 0.573_256).abs() < 1e-5, "{}", power(0.5, 0.5));

@@ -79,7 +79,8 @@ impl Promotion {
     pub(crate) async fn replace(mut conn: Conn<'_>, sweep: &str, promotions: Vec<Self>) -> Result<(), Fault> {
         let sql = "DELETE FROM promotions WHERE sweep = $1";
         on!(conn.reborrow(), c => sqlx::query(sql).bind(sweep).execute(c).await.map(|_| ()))?;
-        let head = "INSERT INTO promotions (sweep, position, kind, schedule, steps, base_lr, config_id, seeds)";
+        let head =
+            "INSERT INTO promotions (sweep, position, kind, schedule, steps, base_lr, config_id, seeds)";
         let rows = promotions.into_iter().map(|promotion| {
             vec![
                 sweep.into(),

@@ -16,7 +16,7 @@ pub(crate) async fn check_unchanged(
     rows: &[TrialRecord],
     store: &mut Store,
 ) -> Result<(), Error> {
-    let judged = rows.iter().filter(|row| row.purpose == Purpose::Decide && row.is_over()).count();
+    let judged = rows.iter().filter(|row| row.purpose != Purpose::Tune && row.is_over()).count();
     if judged == 0 {
         return Ok(());
     }
@@ -42,13 +42,19 @@ fn changed(name: &str, stored: &Seeds, now: &Seeds) -> Error {
 
 fn described(seeds: &Seeds) -> String {
     match (seeds.looks(), seeds) {
-        (Some(looks), _) => {
+        (Some(looks), seeds) => {
             let numbers: Vec<String> = looks.seeds.iter().map(u64::to_string).collect();
             let rope = looks.rope.map(|rope| format!(", rope: {rope}")).unwrap_or_default();
-            format!("{{tune: {}, decide: {{looks: [{}]{rope}}}}}", seeds.choosing(), numbers.join(", "))
+            let looks = format!("{{looks: [{}]{rope}}}", numbers.join(", "));
+            match seeds {
+                Seeds::Each { .. } => format!("{{each: {looks}}}"),
+                _ => format!("{{tune: {}, decide: {looks}}}", seeds.choosing()),
+            }
         }
-        (None, Seeds::Split { .. }) => format!("{{tune: {}, decide: {}}}", seeds.choosing(), seeds.deciding()),
+        (None, Seeds::Split { .. }) => {
+            format!("{{tune: {}, decide: {}}}", seeds.choosing(), seeds.deciding())
+        }
         (None, Seeds::All(all)) => all.len().to_string(),
-        (None, Seeds::Each(each)) => format!("{{each: {each}}}"),
+        (None, Seeds::Each { seeds, .. }) => format!("{{each: {seeds}}}"),
     }
 }

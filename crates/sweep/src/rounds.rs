@@ -40,7 +40,7 @@ pub enum Decision {
     },
     /// The results at a planned look decide which schedules get more seeds.
     Looked {
-        /// What it decided.
+        /// Its decisions.
         look: Look,
         /// Number of deciding seeds at the next look.
         next: u64,
@@ -80,28 +80,33 @@ pub struct Later {
     pub at_most: bool,
 }
 
-/// The deciding runs that follow after the round of these decisions.
+/// The runs that follow after the round of these decisions, with deciding seeds or after planned looks.
 pub fn later(spec: &Spec, decisions: &Decisions) -> Later {
-    let all = spec.seeds.deciding();
-    let at_most = spec.seeds.looks().is_some();
-    if decisions.chosen.is_empty() {
-        let each = all * spec.schedules.len() as u64;
-        let budgets = budgets(spec);
-        return Later { runs: each * budgets.len() as u64, steps: each * budgets.iter().sum::<u64>(), at_most };
-    }
-    let left = |chosen: &Chosen| match is_stopped(decisions, chosen) {
-        true => 0,
-        false => all.saturating_sub(decisions.deciding(chosen, &spec.seeds)),
+    let looks = spec.seeds.looks();
+    let each = match (looks, &spec.seeds) {
+        (None, Seeds::Split { decide, .. }) if decisions.chosen.is_empty() => decide.len() as u64,
+        (Some(looks), Seeds::Split { .. }) if decisions.chosen.is_empty() => looks.most(),
+        (Some(looks), _) => {
+            let reached = looks.seeds.get(decisions.looks.len()).copied();
+            looks.most().saturating_sub(reached.unwrap_or(looks.most()))
+        }
+        _ => 0,
     };
-    let runs = decisions.chosen.iter().map(left).sum();
-    let steps = decisions.chosen.iter().map(|chosen| left(chosen) * chosen.steps).sum();
-    Later { runs, steps, at_most }
+    let schedules = spec.schedules.len() as u64;
+    let runs = |steps: u64| each * schedules.saturating_sub(stopped(decisions, steps));
+    let budgets = budgets(spec);
+    Later {
+        runs: budgets.iter().map(|steps| runs(*steps)).sum(),
+        steps: budgets.iter().map(|steps| runs(*steps) * steps).sum(),
+        at_most: looks.is_some(),
+    }
 }
 
-/// Whether a look gave a config its last seed.
-fn is_stopped(decisions: &Decisions, chosen: &Chosen) -> bool {
-    let mut outcomes = decisions.looks.iter().flat_map(|look| &look.outcomes);
-    outcomes.any(|at| at.chosen == *chosen && at.outcome != Outcome::Continued)
+/// Number of schedules that looks gave their last seed, at this length of the runs.
+fn stopped(decisions: &Decisions, steps: u64) -> u64 {
+    let outcomes = decisions.looks.iter().flat_map(|look| &look.outcomes);
+    let stopped = outcomes.filter(|at| at.chosen.steps == steps && at.outcome != Outcome::Continued);
+    stopped.count() as u64
 }
 
 /// Number of runs with deciding seeds; with planned looks, at most.
@@ -135,7 +140,7 @@ pub fn next(spec: &Spec, plan: &Plan, rows: &[TrialRecord]) -> Option<Next> {
     let results = results(plan, rows)?;
     let decisions = &plan.decisions;
     if !decisions.chosen.is_empty() {
-        return spec.seeds.looks().and_then(|looks| looked(looks, spec, decisions, &results));
+        return looked(spec, decisions, &decisions.chosen, &results);
     }
     let new: Vec<(Extension, u64)> = extensions(&results)
         .into_iter()
@@ -146,7 +151,8 @@ pub fn next(spec: &Spec, plan: &Plan, rows: &[TrialRecord]) -> Option<Next> {
     match spec.seeds {
         _ if !new.is_empty() => Some(extended(spec, decisions, new)),
         Seeds::Split { .. } => chosen(spec, decisions, &results),
-        _ => None,
+        Seeds::Each { .. } => looked(spec, decisions, &promotions(&results), &results),
+        Seeds::All(_) => None,
     }
 }
 
@@ -202,10 +208,12 @@ fn chosen(spec: &Spec, before: &Decisions, results: &[RunResult]) -> Option<Next
     })
 }
 
-/// The outcome of the look that has been reached. `None` if that is the last one, or if no schedule takes part in it.
-fn looked(looks: &Looks, spec: &Spec, before: &Decisions, results: &[RunResult]) -> Option<Next> {
+/// The outcome of the look that has been reached, for the `judged` configs. `None` without planned looks, if that is the last one, or if
+/// no schedule takes part in it.
+fn looked(spec: &Spec, before: &Decisions, judged: &[Chosen], results: &[RunResult]) -> Option<Next> {
+    let looks = spec.seeds.looks()?;
     let (seeds, next) = looks.seeds.iter().zip(looks.seeds.iter().skip(1)).nth(before.looks.len())?;
-    let outcomes = at_look(results, looks, *seeds, &before.chosen);
+    let outcomes = at_look(results, looks, *seeds, judged);
     if outcomes.is_empty() {
         return None;
     }
@@ -213,7 +221,7 @@ fn looked(looks: &Looks, spec: &Spec, before: &Decisions, results: &[RunResult])
     let mut decisions = before.clone();
     decisions.looks.push(look.clone());
     let stopped = look.outcomes.iter().filter(|at| at.outcome != Outcome::Continued).count() as u64;
-    let saved = stopped * (spec.seeds.deciding() - seeds);
+    let saved = stopped * (looks.most() - seeds);
     Some(Next { decisions, new: vec![Decision::Looked { look, next: *next, saved }] })
 }
 

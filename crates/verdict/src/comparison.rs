@@ -41,7 +41,7 @@ pub struct Comparison {
     pub by_lr: Vec<AtLr>,
     /// How stable the choice of lrs is.
     pub retuned: Option<Retuned>,
-    /// The expected number of runs of such a comparison of these two schedules alone, if the sweep has planned looks.
+    /// The expected number of runs of such a comparison of these two schedules only, if the sweep has planned looks.
     pub expected: Vec<Expected>,
 }
 

@@ -1,4 +1,4 @@
-//! What planned looks cost before anything is trained: the expected number of deciding runs, by simulation.
+//! The cost of planned looks before anything is trained: the expected number of deciding runs, by simulation.
 
 use spec::looks::Looks;
 use spec::protocol::Outcome;

@@ -99,7 +99,7 @@ impl Family {
 
     /// Tests all pairs of `members` at each planned look. A pair takes part in a look if both have a value at each of its seeds; after
     /// that it keeps its result. Its p-value is the lowest of its looks, each divided by the look's share of alpha (a weighted
-    /// Bonferroni correction over looks, valid whatever stopped the seeds). Its difference and its interval are those of its last look;
+    /// Bonferroni correction over looks, valid for every rule that stops seeds). Its difference and its interval are those of its last look;
     /// the interval has the level that this look spends (a repeated confidence interval, Jennison and Turnbull 1989).
     pub(crate) fn at_looks(
         members: &[Member<'_>],
@@ -206,9 +206,7 @@ fn tested(members: &[Member<'_>], direction: Direction) -> Vec<Vec<Pair>> {
     let mut pairs: Vec<Vec<Pair>> = members
         .iter()
         .enumerate()
-        .map(|(i, member)| {
-            members.iter().take(i).map(|other| test_pair(member, other, direction)).collect()
-        })
+        .map(|(i, member)| members.iter().take(i).map(|other| test_pair(member, other, direction)).collect())
         .collect();
     let rows: Vec<Vec<Option<f64>>> = members.iter().map(|member| member.judged.to_vec()).collect();
     let weights: Vec<Vec<f64>> =

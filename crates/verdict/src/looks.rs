@@ -1,4 +1,4 @@
-//! What a planned look decides: which schedules get the next seeds. A pure function of the results, made from the verdicts of the
+//! The decision of a planned look: which schedules get the next seeds. A pure function of the results, made from the verdicts of the
 //! ranking; docs/explanation/methods.md describes the methods.
 
 pub use spec::looks::Looks;
@@ -24,7 +24,8 @@ pub fn at_look(results: &[RunResult], looks: &Looks, seeds: u64, chosen: &[Chose
         let active: Vec<&Line> = ranking.lines.iter().take_while(takes_part).collect();
         let outcomes = outcomes(&ranking.family, active.len(), looks);
         all.extend(active.iter().zip(outcomes).filter_map(|(line, outcome)| {
-            let own = |chosen: &&Chosen| chosen.schedule == line.schedule && chosen.config_id == line.config_id;
+            let own =
+                |chosen: &&Chosen| chosen.schedule == line.schedule && chosen.config_id == line.config_id;
             Some(AtLook { chosen: chosen.iter().find(own)?.clone(), outcome })
         }));
     }
@@ -51,12 +52,13 @@ fn outcome(family: &Family, i: usize, looks: &Looks) -> Outcome {
     }
 }
 
-/// Whether a test of this pair alone at the last look will hardly find a difference: neither if the true difference is the one so
+/// Whether a test of only this pair at the last look will hardly find a difference: neither if the true difference is the one so
 /// far, nor if it is the smallest one that matters.
 fn is_futile(family: &Family, i: usize, looks: &Looks, rope: f64) -> bool {
     let pair = family.pair(i, 0);
     let most = usize::try_from(looks.most()).unwrap_or(usize::MAX);
     let level = ALPHA * looks.shares().last().copied().unwrap_or(1.0);
-    let power = pair.paired().and_then(|seen| conditional_power(seen, most, seen.mean.abs().max(rope), level));
+    let power =
+        pair.paired().and_then(|seen| conditional_power(seen, most, seen.mean.abs().max(rope), level));
     power.is_some_and(|power| power < FUTILE)
 }

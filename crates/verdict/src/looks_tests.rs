@@ -10,7 +10,7 @@ fn planned(rope: Option<f64>) -> Looks {
     Looks { seeds: vec![8, 12, 20], rope }
 }
 
-/// What one simulated sweep ended with.
+/// The end of one simulated sweep.
 struct Played {
     seeds: Vec<usize>,
     order: Vec<usize>,
@@ -50,7 +50,8 @@ fn is_different(verdict: Verdict) -> bool {
 fn wrong(seed: u64, means: &[f64], looks: &Looks) -> (usize, f64) {
     let (mut wrong, mut seeds) = (0, 0.0);
     play(seed, means, looks, |played| {
-        let is_wrong = |(a, b, verdict): (usize, usize, Verdict)| means[a] == means[b] && is_different(verdict);
+        let is_wrong =
+            |(a, b, verdict): (usize, usize, Verdict)| means[a] == means[b] && is_different(verdict);
         wrong += usize::from(played.pairs().any(is_wrong));
         seeds += played.mean_seeds() / SWEEPS as f64;
     });
@@ -59,7 +60,9 @@ fn wrong(seed: u64, means: &[f64], looks: &Looks) -> (usize, f64) {
 
 #[test]
 fn equal_schedules_are_rarely_called_different_after_looks() {
-    for (schedules, rope) in [(2, None), (2, Some(0.5)), (8, None), (8, Some(0.5)), (15, None), (15, Some(0.5))] {
+    for (schedules, rope) in
+        [(2, None), (2, Some(0.5)), (8, None), (8, Some(0.5)), (15, None), (15, Some(0.5))]
+    {
         let (wrong, seeds) = wrong(schedules as u64, &vec![0.0; schedules], &planned(rope));
         let how = rope.map_or(String::new(), |rope| format!(", rope {rope}"));
         println!("{schedules} equal schedules, looks{how}: {wrong} of {SWEEPS} wrong, {seeds:.1} seeds");
@@ -68,7 +71,7 @@ fn equal_schedules_are_rarely_called_different_after_looks() {
     }
 }
 
-/// Schedules in several groups of equal ones: a look stops some of them, and the tests of the others go on.
+/// Schedules in several groups of equal ones: a look stops some of them, and the tests of the others continue.
 #[test]
 fn groups_of_equal_schedules_are_rarely_split() {
     for means in [vec![0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0], vec![0.0, 0.7, 0.7, 0.7, 2.0, 2.0, 2.0]] {
@@ -96,7 +99,9 @@ fn looks_find_what_a_fixed_number_of_seeds_finds_with_fewer() {
             assert_eq!(differences.len(), fixed);
             of_fixed += usize::from(stats::sign_flip(&differences, 1.0).expect("a test").p < 0.05);
         }
-        println!("2 schedules, difference {difference}: looks find it in {found} of {SWEEPS} with {seeds:.1} seeds, {fixed} seeds in {of_fixed}");
+        println!(
+            "2 schedules, difference {difference}: looks find it in {found} of {SWEEPS} with {seeds:.1} seeds, {fixed} seeds in {of_fixed}"
+        );
         assert!(seeds <= most_seeds, "{difference}: {seeds}");
         if difference >= 1.0 {
             assert!(found + SWEEPS * 3 / 100 >= of_fixed, "{difference}: {found} and {of_fixed}");
@@ -131,8 +136,13 @@ fn intervals_after_looks_contain_the_truth() {
 fn a_schedule_that_a_look_stopped_stays_behind() {
     let looks = planned(None);
     // The first is best by far, the second has the lowest mean of its first 8 seeds among the others.
-    let noise = [0.3, -0.2, 0.1, -0.3, 0.2, -0.1, 0.25, -0.25, 0.3, -0.2, 0.1, -0.3, 0.2, -0.1, 0.25, -0.25, 0.3, -0.2, 0.1, -0.3];
-    let row = |mean: f64, shift: usize| -> Vec<f64> { (0..20).map(|i| mean + 0.3 * noise[(i * 3 + shift) % 20]).collect() };
+    let noise = [
+        0.3, -0.2, 0.1, -0.3, 0.2, -0.1, 0.25, -0.25, 0.3, -0.2, 0.1, -0.3, 0.2, -0.1, 0.25, -0.25, 0.3,
+        -0.2, 0.1, -0.3,
+    ];
+    let row = |mean: f64, shift: usize| -> Vec<f64> {
+        (0..20).map(|i| mean + 0.3 * noise[(i * 3 + shift) % 20]).collect()
+    };
     let losses = [row(0.0, 0), row(5.0, 7), row(0.02, 11)];
     let seeds = played(&losses, &looks);
     assert_eq!(seeds, [20, 8, 20]);

@@ -185,7 +185,7 @@ pub fn rank(results: &[RunResult], options: &Options) -> Ranking {
     let budgets = budgets(results);
     let budget = options.budget.or(budgets.last().copied()).unwrap_or(0);
     let protocol = protocol(results);
-    let looks = options.looks.clone().filter(|_| protocol == Protocol::Decided);
+    let looks = options.looks.clone().filter(|_| protocol != Protocol::Tuning);
     let grids = grids(results, budget);
     let candidate = |grid| candidate(grid, results, protocol, looks.is_some());
     let mut all: Vec<Candidate> = grids.iter().filter_map(candidate).collect();
@@ -193,7 +193,17 @@ pub fn rank(results: &[RunResult], options: &Options) -> Ranking {
     let family = judge(&mut all, protocol, looks.as_ref(), options);
     let lines: Vec<Line> = all.into_iter().map(|candidate| candidate.line).collect();
     let p_floor = p_floor(&lines);
-    Ranking { lines, metric: options.metric.clone(), budget, budgets, protocol, looks, is_paired, family, p_floor }
+    Ranking {
+        lines,
+        metric: options.metric.clone(),
+        budget,
+        budgets,
+        protocol,
+        looks,
+        is_paired,
+        family,
+        p_floor,
+    }
 }
 
 /// The highest of the lowest possible p-values against the first line. If it is not below alpha, no line can be decided.
@@ -253,12 +263,7 @@ fn candidate(grid: &Grid<'_>, results: &[RunResult], protocol: Protocol, stops: 
 }
 
 /// Tests all pairs of the schedules with results, and fills in the verdicts.
-fn judge(
-    all: &mut [Candidate],
-    protocol: Protocol,
-    looks: Option<&Looks>,
-    options: &Options,
-) -> Family {
+fn judge(all: &mut [Candidate], protocol: Protocol, looks: Option<&Looks>, options: &Options) -> Family {
     let with_results = all.iter().take_while(|candidate| !candidate.key().0);
     let members: Vec<Member<'_>> = with_results.map(Candidate::member).collect();
     let (direction, decides) = (options.metric.direction, protocol != Protocol::Tuning);
@@ -266,7 +271,8 @@ fn judge(
         Some(looks) => Family::at_looks(&members, direction, looks, options.rope.or(looks.rope)),
         None => Family::new(&members, direction, decides, options.rope),
     };
-    let seeds: Vec<usize> = all.iter().take(members.len()).map(|candidate| candidate.line.requested()).collect();
+    let seeds: Vec<usize> =
+        all.iter().take(members.len()).map(|candidate| candidate.line.requested()).collect();
     let groups = tie_groups(&family, &seeds);
     for (i, (candidate, group)) in all.iter_mut().zip(groups).enumerate() {
         candidate.line.versus = family.pair(i, 0);
