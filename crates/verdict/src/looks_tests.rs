@@ -63,11 +63,15 @@ fn equal_schedules_are_rarely_called_different_after_looks() {
     for (schedules, rope) in
         [(2, None), (2, Some(0.5)), (8, None), (8, Some(0.5)), (15, None), (15, Some(0.5))]
     {
-        let (wrong, seeds) = wrong(schedules as u64, &vec![0.0; schedules], &planned(rope));
+        // Up to 14 seeds the joint test is exact and fast.
+        let looks = if schedules < 15 { vec![8, 12, 20] } else { vec![8, 10, 14] };
+        let looks = Looks { seeds: looks, rope };
+        let (wrong, seeds) = wrong(schedules as u64, &vec![0.0; schedules], &looks);
         let how = rope.map_or(String::new(), |rope| format!(", rope {rope}"));
-        println!("{schedules} equal schedules, looks{how}: {wrong} of {SWEEPS} wrong, {seeds:.1} seeds");
-        assert!(wrong <= 120, "{schedules} schedules{how}: {wrong} of {SWEEPS} are called different");
-        assert!(seeds < if rope.is_some() { 19.0 } else { 20.0 }, "{seeds}");
+        let how = format!("looks {:?}{how}", looks.seeds);
+        println!("{schedules} equal schedules, {how}: {wrong} of {SWEEPS} wrong, {seeds:.1} seeds");
+        assert!(wrong <= 120, "{schedules} schedules, {how}: {wrong} of {SWEEPS} are called different");
+        assert!(seeds < looks.most() as f64, "{seeds}");
     }
 }
 
