@@ -47,10 +47,17 @@ impl Looks {
         self.seeds.iter().map(share).collect()
     }
 
-    /// The first look that can't decide anything, with the highest p-value that would: that is below the test's lowest.
+    /// The first look that can't decide anything, with the level that is left for it: that is below the test's lowest p-value.
     fn powerless(&self) -> Option<(u64, f64)> {
-        let levels = self.seeds.iter().zip(self.shares()).map(|(n, share)| (*n, share * ALPHA));
-        levels.into_iter().find(|(n, level)| *level <= lowest_p(*n))
+        let mut spent = 0.0;
+        for (n, share) in self.seeds.iter().zip(self.shares()) {
+            if share * ALPHA <= lowest_p(*n) {
+                let available = (*n as f64 / self.most() as f64).powf(POWER) - spent;
+                return Some((*n, available * ALPHA));
+            }
+            spent += share;
+        }
+        None
     }
 }
 
