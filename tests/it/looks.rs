@@ -162,7 +162,7 @@ fn mistakes_in_looks_are_refused() {
         ("{looks: [8, x]}", "expected a number of seeds (1 to 100000)"),
         (
             "{looks: [6, 12, 20]}",
-            "the look at 6 seeds can't decide anything: with 6 seeds no p-value of the exact test is below 0.031",
+            "the look at 6 seeds can't decide anything: with 6 seeds no p-value of the exact test is below 0.031, and this look may spend 0.0082 of the level 0.05",
         ),
         ("{looks: [8, 12], rope: 0}", "expected a number above 0, the smallest difference that matters"),
         ("{look: [8, 12]}", "did you mean `looks`?"),
