@@ -46,7 +46,7 @@ fn content(sandbox: &Sandbox) -> Vec<String> {
             test_loss, test_accuracy, diverged_at, diverged_loss, digest, weights_hash, error)
         from trials order by trial_id",
         "select json_array('cell', position, schedule, base_lr, trial_id, repeats, purpose) from cells order by position",
-        "select json_array('promotion', position, kind, schedule, steps, base_lr, config_id) from promotions order by position",
+        "select json_array('promotion', position, kind, schedule, steps, base_lr, config_id, seeds) from promotions order by position",
         "select json_array('step', trial_id, step, hex(lr), train_loss, valid_loss, grad_norm) from metrics order by trial_id, step",
         "select json_array('seen', trial_id, step, valid_loss) from evaluations order by trial_id, step",
         "select json_array('left', (select count(*) from checkpoints), (select count(*) from leases),
@@ -214,6 +214,40 @@ fn after_any_fault_the_same_command_ends_with_the_same_database() {
         assert!(left.is_empty(), "case {case}: {left:?}");
     }
     eprintln!("{}", count.check(cases, &faults.points));
+}
+
+/// The same sweep with planned looks: the schedule that diverges stops at the first one.
+const LOOKS: &str = "{tune: 1, decide: {looks: [7, 9, 12], rope: 0.0001}}";
+
+/// Each point at which a process can die, once after the first look has been decided.
+#[test]
+#[cfg(unix)]
+fn a_kill_between_looks_leads_to_the_same_decisions() {
+    let sandbox = || {
+        let sandbox = Sandbox::new();
+        sandbox.write("sweep.yaml", FILE.replace("{tune: 1, decide: 2}", LOOKS));
+        sandbox
+    };
+    let reference = sandbox();
+    let (points, _) = undisturbed(&reference);
+    let wanted = content(&reference);
+    let decided =
+        reference.texts("select distinct kind from promotions where seeds is not null order by kind");
+    assert_eq!(decided, ["continued", "worse"]);
+    let mut landed = 0;
+    for (point, times) in points.iter().filter(|(point, _)| fault::POINTS.contains(&point.as_str())) {
+        let sandbox = sandbox();
+        // Most runs of deciding seeds are in the second and third round.
+        let fault = Fault::At(format!("{point}:{}:kill", times - times / 5));
+        let (output, has_come) = run(&sandbox, &fault);
+        assert!([0, KILLED].contains(&output.code), "{fault:?}: {output:?}");
+        landed += usize::from(has_come);
+        finish(sandbox.command_of(inject_binary(), &ARGS)).exits(0);
+        let found = content(&sandbox);
+        let differs = wanted.iter().zip(&found).find(|(wanted, found)| wanted != found);
+        assert!(found.len() == wanted.len() && differs.is_none(), "{fault:?}: {differs:?}");
+    }
+    assert!(2 * landed > points.len(), "only {landed} of {} faults came about", points.len());
 }
 
 /// Runs a sweep with the faults of a case. Some runs get a second fault during recovery.

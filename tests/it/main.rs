@@ -22,6 +22,7 @@ mod generated;
 mod help;
 mod layers;
 mod libraries_page;
+mod looks;
 mod lr;
 mod new;
 mod origins;

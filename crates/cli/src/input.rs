@@ -32,7 +32,7 @@ fn few_seeds(spec: &Spec) -> Option<String> {
     let schedules = spec.schedules.len();
     let seeds = match &spec.seeds {
         Seeds::All(seeds) | Seeds::Split { decide: seeds, .. } => seeds.len() as u64,
-        Seeds::Each(seeds) => *seeds,
+        Seeds::Each { seeds, .. } => *seeds,
     };
     let needed = seeds_to_decide() as u64;
     (schedules > 1 && seeds < needed).then(|| {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use orchestrator::{Missing, Options, Verified};
 use schedule::problem::counted;
+use spec::protocol::{AtLook, Look, Outcome};
 use store::TrialRecord;
 use sweep::rounds::Decision;
 use sweep::{Event, Round};
@@ -59,18 +60,55 @@ pub(crate) fn decided(decision: &Decision) -> String {
                 report::short(extension.added.base_lr),
             )
         }
-        Decision::Chosen { configs, tuning_seeds, deciding_seeds } => {
+        Decision::Chosen { configs, tuning_seeds, deciding_seeds, looks } => {
             let each = configs
                 .iter()
                 .map(|config| format!("{} at lr {}", config.schedule, report::short(config.base_lr)));
             let each: Vec<String> = each.collect();
             format!(
-                "chosen on {}: {}; {deciding_seeds} fresh seeds decide",
+                "chosen on {}: {}; {deciding_seeds} fresh seeds decide{}",
                 counted(tuning_seeds, "tuning seed"),
-                each.join(", ")
+                each.join(", "),
+                looks
+                    .as_ref()
+                    .map(|looks| format!(", with looks at {}", report::looks::numbers(looks)))
+                    .unwrap_or_default()
             )
         }
+        Decision::Looked { look, next, saved } => looked(look, *next, *saved),
     }
+}
+
+/// A planned look as text, one sentence for each budget.
+fn looked(look: &Look, next: u64, saved: u64) -> String {
+    let budgets: BTreeSet<u64> = look.outcomes.iter().map(|at| at.chosen.steps).collect();
+    let mut parts = Vec::new();
+    for steps in &budgets {
+        let own: Vec<&AtLook> = look.outcomes.iter().filter(|at| at.chosen.steps == *steps).collect();
+        let leader = own.first().map_or("", |at| at.chosen.schedule.as_str());
+        let length = if budgets.len() > 1 { format!(" at {steps} steps") } else { String::new() };
+        let mut part = format!("{leader} leads{length}");
+        let stopped = [
+            (Outcome::Worse, "significantly worse"),
+            (Outcome::Equivalent, "equivalent to it"),
+            (Outcome::Futile, "will hardly become different from it"),
+        ];
+        for (outcome, what) in stopped {
+            let names = own.iter().filter(|at| at.outcome == outcome).map(|at| at.chosen.schedule.as_str());
+            let names: Vec<&str> = names.collect();
+            if !names.is_empty() {
+                part.push_str(&format!(", {what}: {}", names.join(", ")));
+            }
+        }
+        let continued = own.iter().filter(|at| at.outcome == Outcome::Continued).count();
+        part.push_str(&match continued {
+            0 => ", no schedule needs more seeds".to_owned(),
+            n => format!(", {} to {next} seeds", report::looks::continued(n)),
+        });
+        parts.push(part);
+    }
+    let saved = if saved > 0 { format!("; {} saved", counted(saved, "run")) } else { String::new() };
+    format!("look at {} seeds: {}{saved}", look.seeds, parts.join("; "))
 }
 
 /// `None` if bits differ, which is an error.
@@ -83,7 +121,7 @@ fn verified_text(verified: &Verified) -> Option<String> {
 
 /// Describes what the round will train.
 fn opening(round: &Round<'_>) -> String {
-    let Round { plan, missing, ended: stored, deciding, shard, options, .. } = *round;
+    let Round { plan, missing, ended: stored, later, shard, options, .. } = *round;
     let left = missing.len();
     let all = counted(plan.trials.len(), "trial");
     let name = &plan.name;
@@ -107,7 +145,14 @@ fn opening(round: &Round<'_>) -> String {
         return format!("{name}: {all}{stored}{merged}; {left} left for `sweep worker` processes");
     }
     let workers = counted(options.workers, "worker");
-    let then = if deciding > 0 { format!("; then {deciding} deciding runs") } else { String::new() };
+    let then = match later.runs {
+        0 => String::new(),
+        runs if later.at_most => format!(
+            "; then at most {runs} {}deciding runs",
+            if round.plan.decisions.chosen.is_empty() { "" } else { "more " }
+        ),
+        runs => format!("; then {runs} deciding runs"),
+    };
     format!(
         "{name}: {all}{stored}{merged}; training {left}{of_shard} on {workers} ({}){}{then}",
         trained_by(missing, options),

@@ -2,11 +2,13 @@
 
 use schedule::problem::counted;
 use verdict::comparison::{AtLr, AtSeed, Comparison};
+use verdict::cost::Expected;
 use verdict::family::Verdict;
 use verdict::numbers::{Rounding, rounded, short};
 use verdict::pair::ALPHA;
 use verdict::ranking::Line;
 
+use crate::looks::numbers;
 use crate::ranking_rows::{p_value, wins};
 use crate::rows::Rows;
 
@@ -120,6 +122,7 @@ pub fn details(comparison: &Comparison) -> Vec<String> {
             100.0 * retuned.keeps_b
         ));
     }
+    details.extend(cost(comparison));
     let direction = comparison.ranking.metric.direction;
     let ahead =
         |gain: f64| comparison.by_lr.iter().filter(|at| direction.gain(at.a - at.b) * gain > 0.0).count();
@@ -137,4 +140,18 @@ pub fn details(comparison: &Comparison) -> Vec<String> {
         });
     }
     details
+}
+
+/// The expected number of runs with planned looks, for several true differences.
+fn cost(comparison: &Comparison) -> Option<String> {
+    let looks = comparison.ranking.looks.as_ref()?;
+    let each = |number: fn(&Expected) -> String| -> String {
+        comparison.expected.iter().map(number).collect::<Vec<_>>().join(", ")
+    };
+    Some(format!(
+        "a sweep of these two with looks at {} takes {} deciding runs on average if the true difference is {} standard deviations",
+        numbers(looks),
+        each(|at| format!("{:.0}", at.runs)),
+        each(|at| short(at.difference))
+    ))
 }

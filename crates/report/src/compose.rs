@@ -2,6 +2,7 @@
 //! budgets. Pure: the same input gives the same document.
 
 use crate::document::{BudgetLine, Curve, Document, DocumentWarning, RankedSchedule, Sensitivity};
+use crate::looks;
 use crate::ranking_rows::{column_notes, rank_range};
 use verdict::budgets::by_budget;
 use verdict::family::Verdict;
@@ -137,7 +138,8 @@ fn method(ranking: &Ranking) -> Vec<String> {
         Protocol::Tuning => "These are tuning runs, which only choose configs.",
     };
     let mut method = vec![chosen.to_owned()];
-    method.extend(column_notes(ranking).into_iter().map(|note| format!("{note}.")));
+    let notes = column_notes(ranking).into_iter().chain(looks::note(ranking));
+    method.extend(notes.map(|note| format!("{note}.")));
     method.push("Diverged runs count as infinitely bad.".to_owned());
     method
 }

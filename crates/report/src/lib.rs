@@ -11,6 +11,7 @@ mod escape;
 pub mod figure;
 mod html;
 pub mod lines;
+pub mod looks;
 mod markdown;
 pub mod page;
 pub mod plot;

@@ -8,6 +8,7 @@ use verdict::pair::ALPHA;
 use verdict::ranking::{Edge, Line, Protocol, Ranking};
 use verdict::results::{Grid, Purpose, RunResult, RunState, grids};
 
+use crate::looks;
 use crate::rows::{Cell, Rows};
 
 /// The column that a ranking without accuracies leaves out.
@@ -112,6 +113,7 @@ pub fn notes(ranking: &Ranking) -> Vec<String> {
     if notes.is_empty() {
         return notes;
     }
+    notes.extend(looks::note(ranking));
     match ranking.protocol {
         Protocol::CrossFitted => {}
         Protocol::Decided => notes.push("each lr was chosen on separate tuning seeds".to_owned()),

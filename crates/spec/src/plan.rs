@@ -104,7 +104,7 @@ pub fn plan_on(spec: &Spec, decisions: Decisions) -> Result<Plan, Vec<Problem>> 
                 fitted.push((config, hash));
             }
             // With separate seeds for each schedule, equal schedules are different runs.
-            if !matches!(spec.seeds, Seeds::Each(_)) {
+            if !matches!(spec.seeds, Seeds::Each { .. }) {
                 warnings.extend(duplicates.check(&schedule.key, &fitted));
             }
             configs.append(&mut fitted);
@@ -241,18 +241,24 @@ fn grid(spec: &Spec, configs: &[Hashed], decisions: &Decisions) -> (Vec<Cell>, V
     let mut wanted: Vec<(usize, &Hashed, u64, Purpose)> = Vec::new();
     for config in configs {
         let at = position.get(config.0.schedule_name.as_str()).copied().unwrap_or(0);
-        let (seeds, purpose) = spec.seeds.of_grid(at);
+        let (mut seeds, purpose) = spec.seeds.of_grid(at);
+        if matches!(spec.seeds, Seeds::Each { looks: Some(_), .. }) {
+            let steps = config.0.task.steps;
+            let count = decisions.judging(&config.0.schedule_name, steps, &spec.seeds);
+            seeds.truncate(usize::try_from(count).unwrap_or(usize::MAX));
+        }
         wanted.extend(seeds.into_iter().enumerate().map(|(round, seed)| (round, config, seed, purpose)));
     }
-    if let Seeds::Split { tune, decide } = &spec.seeds {
+    if let Seeds::Split { tune, decide, .. } = &spec.seeds {
         for chosen in &decisions.chosen {
             let is_chosen = |(config, _): &&Hashed| {
                 config.id == chosen.config_id && config.schedule_name == chosen.schedule
             };
             if let Some(config) = configs.iter().find(is_chosen) {
-                let rounds = tune.len()..;
-                wanted
-                    .extend(rounds.zip(decide).map(|(round, seed)| (round, config, *seed, Purpose::Decide)));
+                let count = usize::try_from(decisions.judging(&chosen.schedule, chosen.steps, &spec.seeds))
+                    .unwrap_or(usize::MAX);
+                let rounds = (tune.len()..).zip(decide.iter().take(count));
+                wanted.extend(rounds.map(|(round, seed)| (round, config, *seed, Purpose::Decide)));
             }
         }
     }

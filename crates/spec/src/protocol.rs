@@ -6,9 +6,11 @@ use schedule::problem::{Problem, all};
 use schedule::tree::Value;
 
 use crate::axes::is_axis;
+use crate::looks::{Looks, looks};
+use crate::yaml;
 
 /// The seeds of a sweep.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Seeds {
     /// All choose each schedule's config, and all judge it.
     All(Vec<u64>),
@@ -16,11 +18,18 @@ pub enum Seeds {
     Split {
         /// Seeds for the complete grid.
         tune: Vec<u64>,
-        /// Seeds for the chosen configs only; disjoint from `tune`.
+        /// Seeds for the chosen configs only; disjoint from `tune`. With looks, those of the last look.
         decide: Vec<u64>,
+        /// The planned looks; `None`: all deciding seeds are trained before the first look.
+        looks: Option<Looks>,
     },
-    /// N separate seeds for each schedule. With equal schedules, this shows how large differences by chance are.
-    Each(u64),
+    /// Separate seeds for each schedule. With equal schedules, this shows how large differences by chance are.
+    Each {
+        /// Number of seeds of each schedule. With looks, those of the last look.
+        seeds: u64,
+        /// The planned looks. They need one config for each schedule.
+        looks: Option<Looks>,
+    },
 }
 
 /// The purpose of a run.
@@ -62,6 +71,54 @@ pub struct Decisions {
     pub added: Vec<AddedLr>,
     /// The configs that are trained on the deciding seeds.
     pub chosen: Vec<Chosen>,
+    /// The looks so far, the first one first.
+    pub looks: Vec<Look>,
+}
+
+/// The decisions of a planned look.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Look {
+    /// Number of deciding seeds of the schedules that took part.
+    pub seeds: u64,
+    /// The schedules that took part, the best first.
+    pub outcomes: Vec<AtLook>,
+}
+
+/// One schedule at a look.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AtLook {
+    /// Its chosen config.
+    pub chosen: Chosen,
+    /// The look's decision about it.
+    pub outcome: Outcome,
+}
+
+/// The decision of a look about a schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It gets the seeds up to the next look.
+    Continued,
+    /// It is the best, and all others got their last seed.
+    First,
+    /// It is significantly worse than the best, and gets no more seeds.
+    Worse,
+    /// It is equivalent to the best, and gets no more seeds.
+    Equivalent,
+    /// The remaining seeds will hardly show a difference to the best, and it gets none of them.
+    Futile,
+}
+
+impl Outcome {
+    /// The name in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Continued => "continued",
+            Outcome::First => "first",
+            Outcome::Worse => "worse",
+            Outcome::Equivalent => "equivalent",
+            Outcome::Futile => "futile",
+        }
+    }
 }
 
 /// A base lr that was added to the grid of a schedule whose best lr was at the edge.
@@ -88,20 +145,46 @@ pub struct Chosen {
     pub base_lr: f64,
 }
 
+impl Decisions {
+    /// Number of decisions, which is the number of rows in the database.
+    pub fn count(&self) -> usize {
+        let outcomes = self.looks.iter().map(|look| look.outcomes.len());
+        self.added.len() + self.chosen.len() + outcomes.sum::<usize>()
+    }
+
+    /// Number of judging seeds that a schedule has so far at one length of the runs, in steps.
+    pub fn judging(&self, schedule: &str, steps: u64, seeds: &Seeds) -> u64 {
+        let Some(looks) = seeds.looks() else { return seeds.deciding() };
+        let is_own = |at: &&AtLook| at.chosen.schedule == schedule && at.chosen.steps == steps;
+        let outcome = |look: &Look| look.outcomes.iter().find(is_own).map(|at| at.outcome);
+        let continued =
+            self.looks.iter().take_while(|look| outcome(look) == Some(Outcome::Continued)).count();
+        looks.seeds.get(continued).copied().unwrap_or(looks.most())
+    }
+}
+
 impl Seeds {
+    /// The planned looks.
+    pub fn looks(&self) -> Option<&Looks> {
+        match self {
+            Seeds::Split { looks, .. } | Seeds::Each { looks, .. } => looks.as_ref(),
+            Seeds::All(_) => None,
+        }
+    }
+
     /// Number of runs of each config that choose.
     pub fn choosing(&self) -> u64 {
         match self {
             Seeds::All(seeds) | Seeds::Split { tune: seeds, .. } => seeds.len() as u64,
-            Seeds::Each(n) => *n,
+            Seeds::Each { seeds, .. } => *seeds,
         }
     }
 
-    /// Number of additional runs of each chosen config that judge it.
+    /// Number of additional runs of each chosen config that judge it. With looks: if no look stops it.
     pub fn deciding(&self) -> u64 {
         match self {
             Seeds::Split { decide, .. } => decide.len() as u64,
-            Seeds::All(_) | Seeds::Each(_) => 0,
+            Seeds::All(_) | Seeds::Each { .. } => 0,
         }
     }
 
@@ -110,7 +193,7 @@ impl Seeds {
         match self {
             Seeds::All(seeds) => (seeds.clone(), Purpose::All),
             Seeds::Split { tune, .. } => (tune.clone(), Purpose::Tune),
-            Seeds::Each(n) => {
+            Seeds::Each { seeds: n, .. } => {
                 let first = schedule as u64 * n;
                 ((first..first + n).collect(), Purpose::All)
             }
@@ -118,10 +201,19 @@ impl Seeds {
     }
 }
 
+/// The seeds in the text of a sweep file; `None` if it has none or they have mistakes. Reads nothing else of the text.
+pub fn seeds_of(text: &str) -> Option<Seeds> {
+    let (tree, _) = yaml::parse(text);
+    let tree = tree?;
+    let field = Field { tree: tree.get("seeds")?, path: "seeds".to_owned() };
+    seeds(&field, &mut Vec::new())
+}
+
 const FORM: &str =
     "the number of seeds (1 to 100000), a list of seeds as in [1, 2, 3], or {tune: 2, decide: 8}";
 
-/// `8` means the seeds 0 to 7; a list names the seeds; `{tune: 2, decide: 8}` chooses on 2 seeds and judges on 8 others.
+/// `8` means the seeds 0 to 7; a list names the seeds; `{tune: 2, decide: 8}` chooses on 2 seeds and judges on 8 others;
+/// `decide: {looks: [8, 12, 20]}` judges after 8, 12 and 20 of them.
 pub(crate) fn seeds(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Seeds> {
     if !matches!(field.tree.value, Value::Map(_)) {
         return list(field, 0).map(Seeds::All).map_err(|found| problems.extend(found)).ok();
@@ -132,18 +224,14 @@ pub(crate) fn seeds(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Se
     }
     let before = problems.len();
     let mut fields = Fields::new(field.tree, &field.path, problems)?;
-    if let Some(each) = fields.optional("each") {
-        let count = match each.tree.integer() {
-            Some(_) => list(&each, 0).map(|seeds| seeds.len() as u64),
-            _ => Err(each.expected("the number of seeds for each schedule").into()),
-        };
-        let count = count.map_err(|found| problems.extend(found)).ok();
+    if let Some(field) = fields.optional("each") {
+        let found = each(&field, problems);
         for other in ["tune", "decide"].into_iter().filter_map(|other| fields.optional(other)) {
             let message = "can't be combined with `each`";
             problems.push(other.problem(message).with_hint("write {each: 8} or {tune: 2, decide: 8}"));
         }
         fields.finish(problems);
-        return count.filter(|_| problems.len() == before).map(Seeds::Each);
+        return found.filter(|_| problems.len() == before);
     }
     let tune = fields.required("tune", problems).map(|field| (list(&field, 0), field.tree.place));
     let decide = fields.required("decide", problems);
@@ -156,12 +244,17 @@ pub(crate) fn seeds(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Se
             return None;
         }
     };
-    let mut read = |seeds: Result<Vec<u64>, Vec<Problem>>| seeds.map_err(|found| problems.extend(found)).ok();
-    let tune = read(tune.0);
+    let tune = tune.0.map_err(|found| problems.extend(found)).ok();
     // A number of deciding seeds starts after the last tuning seed: no seed both chooses and judges.
     let first = tune.iter().flatten().max().map_or(0, |last| last + 1);
-    let seeds = read(list(&decide, first));
-    let (tune, seeds) = (tune?, seeds?);
+    let (seeds, looks) = match &decide.tree.value {
+        Value::Map(_) if !is_axis(decide.tree) => {
+            let looks = looks(&decide, problems)?;
+            (Some((first..first.saturating_add(looks.most())).collect()), Some(looks))
+        }
+        _ => (list(&decide, first).map_err(|found| problems.extend(found)).ok(), None),
+    };
+    let (tune, seeds): (Vec<u64>, Vec<u64>) = (tune?, seeds?);
     if let Some(seed) = seeds.iter().find(|seed| tune.contains(seed)) {
         problems.push(
             decide
@@ -170,7 +263,20 @@ pub(crate) fn seeds(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Se
         );
         return None;
     }
-    (problems.len() == before).then_some(Seeds::Split { tune, decide: seeds })
+    (problems.len() == before).then_some(Seeds::Split { tune, decide: seeds, looks })
+}
+
+/// The number of seeds of each schedule, or planned looks at them.
+fn each(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Seeds> {
+    let count = match (&field.tree.value, field.tree.integer()) {
+        (_, Some(_)) => list(field, 0).map(|seeds| Seeds::Each { seeds: seeds.len() as u64, looks: None }),
+        (Value::Map(_), _) if !is_axis(field.tree) => {
+            let looks = looks(field, problems)?;
+            Ok(Seeds::Each { seeds: looks.most(), looks: Some(looks) })
+        }
+        _ => Err(field.expected("the number of seeds for each schedule").into()),
+    };
+    count.map_err(|found| problems.extend(found)).ok()
 }
 
 /// A number of seeds from `first` on, or a list of them.

@@ -320,6 +320,7 @@ fn seeds() -> Json {
     let count = json!({ "type": "integer", "minimum": 1, "maximum": 100_000 });
     let list = json!({ "type": "array", "minItems": 1, "uniqueItems": true, "items": { "type": "integer", "minimum": 0 } });
     let some = json!({ "anyOf": [count, list] });
+    let decide = json!({ "anyOf": [count, list, looks()] });
     json!({
         "description": "number of seeds (0, 1, ...), a list of seeds, {tune: 2, decide: 8} to choose lrs on 2 seeds and judge \
                         them on 8 others, or {each: 8} for separate seeds for each schedule",
@@ -331,19 +332,39 @@ fn seeds() -> Json {
                 "type": "object",
                 "properties": {
                     "tune": property(some.clone(), "seeds that choose each schedule's lr and axes", None),
-                    "decide": property(some, "other seeds, which judge the chosen configs", None),
+                    "decide": property(decide, "other seeds, which judge the chosen configs", None),
                 },
                 "required": ["tune", "decide"],
                 "additionalProperties": false,
             },
             {
                 "type": "object",
-                "properties": { "each": property(count, "seeds for each schedule, shared with no other", None) },
+                "properties": { "each": property(json!({ "anyOf": [count, looks()] }), "seeds for each schedule, shared with no other", None) },
                 "required": ["each"],
                 "additionalProperties": false,
             },
         ],
     })
+}
+
+fn looks() -> Json {
+    let count = json!({ "type": "integer", "minimum": 1, "maximum": 100_000 });
+    let numbers = json!({ "type": "array", "minItems": 2, "uniqueItems": true, "items": count });
+    let rope = json!({ "type": "number", "exclusiveMinimum": 0 });
+    object(
+        &[
+            (
+                "looks",
+                property(
+                    numbers,
+                    "numbers of deciding seeds after which schedules may stop, as in [8, 12, 20]",
+                    None,
+                ),
+            ),
+            ("rope", property(rope, "the smallest difference that matters", None)),
+        ],
+        &["looks"],
+    )
 }
 
 fn extend() -> Json {

@@ -188,6 +188,7 @@ fn spec(
     let idle_lr = tree.get("lr").filter(|_| all_own).map(|lr| lr.place);
     let text = source.to_owned();
     let spec = Spec { name, text, seeds, extend, points, idle_lr, schedules, allows, warnings };
+    problems.extend(tree.get("seeds").and_then(|seeds| looks_with_choice(&spec, seeds)));
     let size = size(&spec);
     if size.is_none_or(|size| size > MAX_TRIALS) {
         problems.push(too_many(tree, size));
@@ -197,6 +198,20 @@ fn spec(
         problems.extend(plan::fit_problems(&spec));
     }
     Some(spec)
+}
+
+/// Planned looks at seeds that also choose: the choice would change from look to look.
+fn looks_with_choice(spec: &Spec, seeds: &Tree) -> Option<Problem> {
+    let Seeds::Each { looks: Some(_), .. } = &spec.seeds else { return None };
+    let budgets = spec.points.iter().map(|point| point.task.steps).collect::<HashSet<_>>().len();
+    let configs = |schedule: &NamedSchedule| -> usize {
+        schedule.variants.iter().map(|variant| spec.grid(variant).len()).sum()
+    };
+    let name = &spec.schedules.iter().find(|schedule| configs(schedule) > budgets)?.key.name;
+    let message =
+        format!("planned looks with `each` need one config for each schedule, but {name} has several");
+    let problem = Problem::new(seeds.place, "seeds", message);
+    Some(problem.with_hint("use {tune: 2, decide: {looks: [8, 12, 20]}}, or write one lr and no axis"))
 }
 
 /// The largest number of trials of a sweep; `None` if it exceeds `u64`.

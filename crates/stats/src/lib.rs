@@ -2,6 +2,7 @@
 //! not depend on schedules, databases or text.
 
 mod choose;
+mod curtail;
 mod joint;
 mod paired;
 pub mod random;
@@ -12,8 +13,10 @@ mod summary;
 mod wilson;
 
 pub use choose::{Choice, Losses, choice_error, cross_fit};
+pub use curtail::conditional_power;
 pub use joint::{bonferroni, joint_flips, simultaneous};
 pub use paired::{Paired, detectable, paired, pairs_needed, power};
+pub use random::Normal;
 pub use retune::{Retuned, retune};
 pub use several::{Friedman, friedman, kendall_tau, ranks};
 pub use sign_flip::{SignFlip, differences, sign_flip};

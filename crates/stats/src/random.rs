@@ -1,4 +1,5 @@
-//! Random bits from a fixed seed (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators").
+//! Random bits from a fixed seed (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators"), and normal numbers
+//! from them.
 
 /// A generator.
 #[derive(Debug)]
@@ -20,5 +21,27 @@ impl SplitMix {
     /// A number below `most`, from the high half of a product (Lemire 2019). Its bias is below most / 2^64.
     pub fn below(&mut self, most: usize) -> usize {
         ((u128::from(self.next()) * most as u128) >> 64) as usize
+    }
+}
+
+/// Normally distributed numbers of mean 0 and standard deviation 1 from a fixed seed (Box and Muller 1958).
+#[derive(Debug)]
+pub struct Normal(SplitMix);
+
+impl Normal {
+    /// The numbers of this seed.
+    pub fn new(seed: u64) -> Self {
+        Self(SplitMix::new(seed))
+    }
+
+    /// The next number.
+    pub fn draw(&mut self) -> f64 {
+        let (radius, angle) = (self.uniform(), self.uniform());
+        (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
+    }
+
+    /// A number between 0 and 1, neither included.
+    fn uniform(&mut self) -> f64 {
+        ((self.0.next() >> 11) as f64 + 0.5) / (1u64 << 53) as f64
     }
 }

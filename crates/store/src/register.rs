@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use spec::Plan;
-use spec::protocol::Purpose;
+use spec::protocol::{Chosen, Purpose, Seeds, seeds_of};
 use spec::record::{Axes, ENVIRONMENT_COLUMNS, Environment, TrialRecord};
 use spec::trial::Trial;
 use sqlx::AssertSqlSafe;
@@ -21,6 +21,7 @@ const CHUNK: usize = 200;
 /// Writes a plan. Returns whether the cells of the sweep changed. `keep_recency`: not a user's request, so the sweep
 /// does not become the one that was run last.
 pub(crate) async fn write(mut conn: Conn<'_>, plan: &Plan, keep_recency: bool) -> Result<bool, Fault> {
+    let planned = planned_seeds(conn.reborrow(), &plan.name).await?;
     sweep(conn.reborrow(), plan, keep_recency).await?;
     let wanted = cells(plan);
     let is_new = Cell::read(conn.reborrow(), &plan.name).await? != wanted;
@@ -29,7 +30,7 @@ pub(crate) async fn write(mut conn: Conn<'_>, plan: &Plan, keep_recency: bool) -
             let records = chunk.iter().map(|trial| record(&plan.name, trial));
             records::queue(conn.reborrow(), records.collect::<Result<Vec<_>, Fault>>()?).await?;
         }
-        record_look(conn.reborrow(), plan).await?;
+        record_look(conn.reborrow(), plan, planned.as_ref()).await?;
         Cell::replace(conn.reborrow(), &plan.name, wanted).await?;
         stage_groups(conn.reborrow(), &plan.name).await?;
     }
@@ -37,9 +38,17 @@ pub(crate) async fn write(mut conn: Conn<'_>, plan: &Plan, keep_recency: bool) -
     Ok(is_new)
 }
 
+/// The seeds in the stored text of a sweep's file.
+async fn planned_seeds(conn: Conn<'_>, sweep: &str) -> Result<Option<Seeds>, Fault> {
+    let sql = "SELECT file_text FROM sweeps WHERE sweep = $1";
+    let text: Option<String> = on!(conn, c => sqlx::query_scalar(sql).bind(sweep).fetch_optional(c).await)?;
+    Ok(text.and_then(|text| seeds_of(&text)))
+}
+
 /// Records the number of seeds at which the ranking could be looked at, if all judging runs have ended and the plan
-/// adds seeds to them.
-async fn record_look(mut conn: Conn<'_>, plan: &Plan) -> Result<(), Fault> {
+/// adds seeds to them. `planned`: the seeds of the file so far. If they are the same now, a planned look has added seeds, not a user who saw
+/// the ranking.
+async fn record_look(mut conn: Conn<'_>, plan: &Plan, planned: Option<&Seeds>) -> Result<(), Fault> {
     let judging = plan.cells.iter().filter(|cell| cell.purpose != Purpose::Tune);
     let judging: HashMap<&str, u64> = judging
         .filter_map(|cell| plan.trials.get(cell.trial))
@@ -61,7 +70,8 @@ async fn record_look(mut conn: Conn<'_>, plan: &Plan) -> Result<(), Fault> {
     }
     let seen = before.iter().map(|(_, seed, _)| *seed).collect::<HashSet<_>>().len();
     let ended = before.iter().all(|(.., status)| status == "done" || status == "diverged");
-    if !ended || seen >= judging.values().collect::<HashSet<_>>().len() {
+    let is_planned = planned.is_some() && planned == seeds_of(&plan.text).as_ref();
+    if is_planned || !ended || seen >= judging.values().collect::<HashSet<_>>().len() {
         return Ok(());
     }
     let sql = "INSERT INTO looks (sweep, seeds, at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
@@ -82,23 +92,37 @@ pub(crate) async fn stage_groups(conn: Conn<'_>, sweep: &str) -> Result<(), Faul
 
 /// The decisions that led to this plan.
 fn promotions(plan: &Plan) -> Result<Vec<Promotion>, Fault> {
-    let added = plan.decisions.added.iter().map(|lr| ("extended", &lr.schedule, lr.steps, lr.base_lr, None));
-    let chosen =
-        plan.decisions.chosen.iter().map(|config| {
-            ("chosen", &config.schedule, config.steps, config.base_lr, Some(&config.config_id))
-        });
-    let all = (0..).zip(added.chain(chosen));
-    let promotion = all.map(|(position, (kind, schedule, steps, base_lr, config_id))| {
+    let decisions = &plan.decisions;
+    let added = decisions.added.iter().map(|lr| {
         Ok(Promotion {
-            position,
-            kind: kind.to_owned(),
-            schedule: schedule.clone(),
-            steps: integer(steps)?,
-            base_lr,
-            config_id: config_id.cloned(),
+            position: 0,
+            kind: "extended".to_owned(),
+            schedule: lr.schedule.clone(),
+            steps: integer(lr.steps)?,
+            base_lr: lr.base_lr,
+            config_id: None,
+            seeds: None,
         })
     });
-    promotion.collect()
+    let chosen = decisions.chosen.iter().map(|config| promotion("chosen", config, None));
+    let looks = decisions.looks.iter().flat_map(|look| {
+        look.outcomes.iter().map(|at| promotion(at.outcome.name(), &at.chosen, Some(look.seeds)))
+    });
+    let all = (0..).zip(added.chain(chosen).chain(looks));
+    all.map(|(position, promotion)| Ok(Promotion { position, ..promotion? })).collect()
+}
+
+/// A decision about a chosen config.
+fn promotion(kind: &str, config: &Chosen, seeds: Option<u64>) -> Result<Promotion, Fault> {
+    Ok(Promotion {
+        position: 0,
+        kind: kind.to_owned(),
+        schedule: config.schedule.clone(),
+        steps: integer(config.steps)?,
+        base_lr: config.base_lr,
+        config_id: Some(config.config_id.clone()),
+        seeds: seeds.map(integer).transpose()?,
+    })
 }
 
 async fn sweep(conn: Conn<'_>, plan: &Plan, keep_recency: bool) -> Result<(), Fault> {

@@ -132,8 +132,7 @@ impl Runner {
                 EXISTS (SELECT 1 FROM runners WHERE sweep = $1 AND runner_id != $2 AND ended_at IS NULL)
                 AND EXISTS (SELECT 1 FROM sweeps WHERE sweep = $1 AND file_text = $3)
                 AND (SELECT count(*) FROM promotions WHERE sweep = $1) > $4";
-        let decided = plan.decisions.added.len() + plan.decisions.chosen.len();
-        let decided = i64::try_from(decided).unwrap_or(i64::MAX);
+        let decided = i64::try_from(plan.decisions.count()).unwrap_or(i64::MAX);
         Ok(on!(conn, c => sqlx::query_scalar(sql)
             .bind(&plan.name)
             .bind(self.id)

@@ -60,15 +60,18 @@ pub(crate) struct Promotion {
     pub(crate) steps: i64,
     pub(crate) base_lr: f64,
     pub(crate) config_id: Option<String>,
+    /// Number of deciding seeds at a planned look.
+    pub(crate) seeds: Option<i64>,
 }
 
-from_row!(Promotion { position, kind, schedule, steps, base_lr, config_id });
+from_row!(Promotion { position, kind, schedule, steps, base_lr, config_id, seeds });
 
 impl Promotion {
     /// The promotions of a sweep, in its order.
     pub(crate) async fn read(conn: Conn<'_>, sweep: &str) -> Result<Vec<Self>, sqlx::Error> {
         let sql = "
-            SELECT position, kind, schedule, steps, base_lr, config_id FROM promotions WHERE sweep = $1 ORDER BY position";
+            SELECT position, kind, schedule, steps, base_lr, config_id, seeds FROM promotions
+            WHERE sweep = $1 ORDER BY position";
         on!(conn, c => sqlx::query_as(sql).bind(sweep).fetch_all(c).await)
     }
 
@@ -76,7 +79,8 @@ impl Promotion {
     pub(crate) async fn replace(mut conn: Conn<'_>, sweep: &str, promotions: Vec<Self>) -> Result<(), Fault> {
         let sql = "DELETE FROM promotions WHERE sweep = $1";
         on!(conn.reborrow(), c => sqlx::query(sql).bind(sweep).execute(c).await.map(|_| ()))?;
-        let head = "INSERT INTO promotions (sweep, position, kind, schedule, steps, base_lr, config_id)";
+        let head =
+            "INSERT INTO promotions (sweep, position, kind, schedule, steps, base_lr, config_id, seeds)";
         let rows = promotions.into_iter().map(|promotion| {
             vec![
                 sweep.into(),
@@ -86,6 +90,7 @@ impl Promotion {
                 promotion.steps.into(),
                 promotion.base_lr.into(),
                 promotion.config_id.into(),
+                promotion.seeds.into(),
             ]
         });
         insert(conn, head, rows, "").await

@@ -88,7 +88,7 @@ pub fn completeness(planned: Option<&Planned>, rows: &[TrialRecord]) -> Complete
     let wanted = planned.map_or(0, |planned| match &planned.spec.seeds {
         Seeds::Split { decide, .. } => decide.len(),
         Seeds::All(all) => all.len(),
-        Seeds::Each(each) => usize::try_from(*each).unwrap_or(usize::MAX),
+        Seeds::Each { seeds, .. } => usize::try_from(*seeds).unwrap_or(usize::MAX),
     });
     let mut completeness = Completeness {
         seeds_done: seeds.done,
@@ -120,6 +120,9 @@ pub fn completeness(planned: Option<&Planned>, rows: &[TrialRecord]) -> Complete
         (true, false) => Phase::Deciding,
     };
     if completeness.is_complete() {
+        // Planned looks may have stopped all schedules before the last seed.
+        let is_planned = planned.is_some_and(|planned| planned.spec.seeds.looks().is_some());
+        completeness.seeds = if is_planned { seeds.all } else { completeness.seeds };
         completeness.seeds_done = completeness.seeds;
     }
     completeness

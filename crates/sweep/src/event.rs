@@ -4,7 +4,7 @@ use orchestrator::{Missing, Options, Verified};
 use spec::Plan;
 use store::TrialRecord;
 
-use crate::rounds::Decision;
+use crate::rounds::{Decision, Later};
 use crate::shard::Shard;
 
 /// Something that happens while a sweep is trained. Observers receive events in order.
@@ -35,8 +35,8 @@ pub struct Round<'a> {
     pub missing: &'a [Missing],
     /// Number of trials of the plan that have ended.
     pub ended: usize,
-    /// Number of runs with deciding seeds that follow after this round.
-    pub deciding: u64,
+    /// The runs with deciding seeds that follow after this round.
+    pub later: Later,
     /// Number of their steps; 0 for a shard, which does not train them.
     pub deciding_steps: u64,
     /// Whether the results of this round may extend the lr grid of a schedule.

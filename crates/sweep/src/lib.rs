@@ -13,6 +13,7 @@ pub mod curves;
 mod error;
 mod event;
 pub mod logs;
+mod looks;
 pub mod lookup;
 pub mod notes;
 pub mod origins;

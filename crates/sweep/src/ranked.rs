@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use spec::protocol::seeds_of;
 use store::{Reader, Status, TrialRecord};
 use verdict::budgets::over_budgets;
 use verdict::ranking::Options;
@@ -67,7 +68,8 @@ pub async fn ranked_rows(
     let results: Vec<RunResult> = rows.into_iter().map(|row| result(row, how.metric, &losses)).collect();
     check_metric(sweep, how.metric, &results)?;
     check_budget(sweep, how.budget, &results)?;
-    let options = Options { metric: how.metric.described(), budget: how.budget, rope: how.rope };
+    let looks = seeds_of(&reader.file_text(sweep).await?).and_then(|seeds| seeds.looks().cloned());
+    let options = Options { metric: how.metric.described(), budget: how.budget, rope: how.rope, looks };
     let ranking = rank(&results, &options);
     let history = History { origins: reader.origins(sweep).await?, looks: reader.looks(sweep).await? };
     let warnings = warnings(&ranking, &results, &options, &history);

@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use spec::protocol::{AddedLr, Chosen, Decisions, Seeds};
+use spec::looks::Looks;
+use spec::protocol::{AddedLr, Chosen, Decisions, Look, Outcome, Seeds};
 use spec::{Plan, Spec};
 use store::{Status, TrialRecord};
+use verdict::looks::at_look;
 use verdict::promote::{Extension, extensions, promotions};
 use verdict::results::{RunResult, RunState};
 
@@ -31,8 +33,19 @@ pub enum Decision {
         configs: Vec<Chosen>,
         /// Number of tuning seeds.
         tuning_seeds: u64,
-        /// Number of deciding seeds.
+        /// Number of deciding seeds. With planned looks, at most.
         deciding_seeds: u64,
+        /// The planned looks.
+        looks: Option<Looks>,
+    },
+    /// The results at a planned look decide which schedules get more seeds.
+    Looked {
+        /// Its decisions.
+        look: Look,
+        /// Number of deciding seeds at the next look.
+        next: u64,
+        /// Number of runs that the schedules that it stopped would have needed up to the last look.
+        saved: u64,
     },
 }
 
@@ -56,14 +69,54 @@ impl Next {
     }
 }
 
-/// Number of runs with deciding seeds.
+/// Runs that follow after the current round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Later {
+    /// Their number; with planned looks, at most.
+    pub runs: u64,
+    /// Their steps.
+    pub steps: u64,
+    /// Whether planned looks may stop schedules before.
+    pub at_most: bool,
+}
+
+/// The runs that follow after the round of these decisions, with deciding seeds or after planned looks.
+pub fn later(spec: &Spec, decisions: &Decisions) -> Later {
+    let looks = spec.seeds.looks();
+    let each = match (looks, &spec.seeds) {
+        (None, Seeds::Split { decide, .. }) if decisions.chosen.is_empty() => decide.len() as u64,
+        (Some(looks), Seeds::Split { .. }) if decisions.chosen.is_empty() => looks.most(),
+        (Some(looks), _) => {
+            let reached = looks.seeds.get(decisions.looks.len()).copied();
+            looks.most().saturating_sub(reached.unwrap_or(looks.most()))
+        }
+        _ => 0,
+    };
+    let schedules = spec.schedules.len() as u64;
+    let runs = |steps: u64| each * schedules.saturating_sub(stopped(decisions, steps));
+    let budgets = budgets(spec);
+    Later {
+        runs: budgets.iter().map(|steps| runs(*steps)).sum(),
+        steps: budgets.iter().map(|steps| runs(*steps) * steps).sum(),
+        at_most: looks.is_some(),
+    }
+}
+
+/// Number of schedules that looks gave their last seed, at this length of the runs.
+fn stopped(decisions: &Decisions, steps: u64) -> u64 {
+    let outcomes = decisions.looks.iter().flat_map(|look| &look.outcomes);
+    let stopped = outcomes.filter(|at| at.chosen.steps == steps && at.outcome != Outcome::Continued);
+    stopped.count() as u64
+}
+
+/// Number of runs with deciding seeds; with planned looks, at most.
 pub fn deciding_runs(spec: &Spec) -> u64 {
-    spec.seeds.deciding() * spec.schedules.len() as u64 * budgets(spec).len() as u64
+    later(spec, &Decisions::default()).runs
 }
 
 /// Steps of the runs that the deciding seeds will need.
 pub fn deciding_steps(spec: &Spec) -> u64 {
-    spec.seeds.deciding() * spec.schedules.len() as u64 * budgets(spec).iter().sum::<u64>()
+    later(spec, &Decisions::default()).steps
 }
 
 /// Lengths of the runs, in steps.
@@ -87,7 +140,7 @@ pub fn next(spec: &Spec, plan: &Plan, rows: &[TrialRecord]) -> Option<Next> {
     let results = results(plan, rows)?;
     let decisions = &plan.decisions;
     if !decisions.chosen.is_empty() {
-        return None;
+        return looked(spec, decisions, &decisions.chosen, &results);
     }
     let new: Vec<(Extension, u64)> = extensions(&results)
         .into_iter()
@@ -98,7 +151,8 @@ pub fn next(spec: &Spec, plan: &Plan, rows: &[TrialRecord]) -> Option<Next> {
     match spec.seeds {
         _ if !new.is_empty() => Some(extended(spec, decisions, new)),
         Seeds::Split { .. } => chosen(spec, decisions, &results),
-        _ => None,
+        Seeds::Each { .. } => looked(spec, decisions, &promotions(&results), &results),
+        Seeds::All(_) => None,
     }
 }
 
@@ -147,8 +201,28 @@ fn chosen(spec: &Spec, before: &Decisions, results: &[RunResult]) -> Option<Next
     let configs = promotions(results);
     let decisions = Decisions { chosen: configs.clone(), ..before.clone() };
     let (tuning_seeds, deciding_seeds) = (spec.seeds.choosing(), spec.seeds.deciding());
-    (!configs.is_empty())
-        .then(|| Next { decisions, new: vec![Decision::Chosen { configs, tuning_seeds, deciding_seeds }] })
+    let looks = spec.seeds.looks().cloned();
+    (!configs.is_empty()).then(|| {
+        let chosen = Decision::Chosen { configs, tuning_seeds, deciding_seeds, looks };
+        Next { decisions, new: vec![chosen] }
+    })
+}
+
+/// The outcome of the look that has been reached, for the `judged` configs. `None` without planned looks, if that is the last one, or if
+/// no schedule takes part in it.
+fn looked(spec: &Spec, before: &Decisions, judged: &[Chosen], results: &[RunResult]) -> Option<Next> {
+    let looks = spec.seeds.looks()?;
+    let (seeds, next) = looks.seeds.iter().zip(looks.seeds.iter().skip(1)).nth(before.looks.len())?;
+    let outcomes = at_look(results, looks, *seeds, judged);
+    if outcomes.is_empty() {
+        return None;
+    }
+    let look = Look { seeds: *seeds, outcomes };
+    let mut decisions = before.clone();
+    decisions.looks.push(look.clone());
+    let stopped = look.outcomes.iter().filter(|at| at.outcome != Outcome::Continued).count() as u64;
+    let saved = stopped * (looks.most() - seeds);
+    Some(Next { decisions, new: vec![Decision::Looked { look, next: *next, saved }] })
 }
 
 /// The results of a plan's runs. `None` if some have not ended.

@@ -11,7 +11,7 @@ use spec::{Plan, Spec};
 use store::{JoinOptions, Store, TrialRecord};
 
 use crate::event::{Event, Observer, Round};
-use crate::{Context, Error, Shard, programs, rounds, weights};
+use crate::{Context, Error, Shard, looks, programs, rounds, weights};
 
 /// How this process trains.
 #[derive(Debug)]
@@ -74,19 +74,20 @@ pub(crate) async fn train_rounds(
     orchestrator::remove_stale(store, &options.checkpoints, false).await?;
     let mut all = Summary::default();
     let mut rows = store.results(&plan.name).await?;
+    looks::check_unchanged(spec, &rows, store).await?;
     loop {
         // The decisions of earlier runs of this sweep are made again from the stored results.
         plan = rounds::decide(spec, plan, &rows, &mut |decision| observe(Event::Decided(decision)))?;
         let (missing, ended) = register(training, &plan, shard, store).await?;
-        let is_open = plan.decisions.chosen.is_empty();
-        let continues = is_open && shard.is_none();
+        let continues = shard.is_none();
+        let later = rounds::later(spec, &plan.decisions);
         let round = Round {
             plan: &plan,
             missing: &missing,
             ended,
-            deciding: if is_open { rounds::deciding_runs(spec) } else { 0 },
-            deciding_steps: if continues { rounds::deciding_steps(spec) } else { 0 },
-            may_extend: continues && rounds::may_extend(spec),
+            later,
+            deciding_steps: if continues { later.steps } else { 0 },
+            may_extend: continues && plan.decisions.chosen.is_empty() && rounds::may_extend(spec),
             shard,
             options,
         };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use stats::{detectable, pairs_needed, wilson};
 
+use crate::cost::{Expected, expected_runs};
 use crate::family::Verdict;
 use crate::pair::{ALPHA, Pair};
 use crate::ranking::{Line, Ranking};
@@ -40,6 +41,8 @@ pub struct Comparison {
     pub by_lr: Vec<AtLr>,
     /// How stable the choice of lrs is.
     pub retuned: Option<Retuned>,
+    /// The expected number of runs of such a comparison of these two schedules only, if the sweep has planned looks.
+    pub expected: Vec<Expected>,
 }
 
 /// Both schedules at one seed.
@@ -112,6 +115,7 @@ pub fn compare(ranking: &Ranking, results: &[RunResult], a: &str, b: &str) -> Op
         seeds_needed,
         by_lr: by_lr(&both, a, b, ranking.budget, direction),
         retuned: retuned(&both, ours, theirs, ranking.budget),
+        expected: ranking.looks.as_ref().map(|looks| expected_runs(2, looks)).unwrap_or_default(),
         versus,
     })
 }

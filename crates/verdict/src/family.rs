@@ -2,6 +2,7 @@
 //! schedules and the report read the verdicts from here. `pair` computes the differences of one pair;
 //! docs/explanation/methods.md describes the methods.
 
+use spec::looks::Looks;
 use stats::{Choice, Losses, Paired, bonferroni, choice_error, joint_flips, simultaneous};
 
 use crate::pair::{ALPHA, Pair, pair};
@@ -76,14 +77,13 @@ impl Family {
         decides: bool,
         rope: Option<f64>,
     ) -> Self {
-        let mut pairs: Vec<Vec<Pair>> = members
-            .iter()
-            .enumerate()
-            .map(|(i, member)| {
-                members.iter().take(i).map(|other| test_pair(member, other, direction)).collect()
-            })
-            .collect();
-        let level = adjust(members, &mut pairs);
+        let mut pairs = tested(members, direction);
+        let among_all = AmongAll::new(members, ALPHA);
+        for pair in pairs.iter_mut().flatten() {
+            let interval = pair.paired().map(|paired| paired.interval(among_all.critical(pair.n)));
+            pair.interval = interval.zip(pair.p).map(|(interval, p)| compatible(interval, p));
+        }
+        let level = among_all.level();
         let verdict = |pair: &Pair, (i, j): (usize, usize)| match (members.get(i), members.get(j)) {
             (Some(a), Some(b)) if decides && is_same(a, b) => Verdict::Same,
             (Some(_), Some(_)) if decides => conclude(pair, direction, rope, level),
@@ -95,6 +95,60 @@ impl Family {
             .map(|(i, row)| row.iter().enumerate().map(|(j, pair)| verdict(pair, (i, j))).collect())
             .collect();
         Self { pairs, verdicts, level }
+    }
+
+    /// Tests all pairs of `members` at each planned look. A pair takes part in a look if both have a value at each of its seeds; after
+    /// that it keeps its result. Its p-value is the lowest of its looks, each divided by the look's share of alpha (a weighted
+    /// Bonferroni correction over looks, valid for every rule that stops seeds). Its difference and its interval are those of its last look;
+    /// the interval has the level that this look spends (a repeated confidence interval, Jennison and Turnbull 1989).
+    pub(crate) fn at_looks(
+        members: &[Member<'_>],
+        direction: Direction,
+        looks: &Looks,
+        rope: Option<f64>,
+    ) -> Self {
+        let mut family = Self {
+            pairs: (0..members.len()).map(|i| vec![Pair::default(); i]).collect(),
+            verdicts: (0..members.len()).map(|i| vec![Verdict::Undecided; i]).collect(),
+            level: ALPHA,
+        };
+        for (seeds, share) in looks.seeds.iter().zip(looks.shares()) {
+            let seeds = usize::try_from(*seeds).unwrap_or(usize::MAX);
+            let cut = |member: &Member<'_>| member.judged.iter().take(seeds).copied().collect();
+            let rows: Vec<Vec<Option<f64>>> = members.iter().map(cut).collect();
+            let is_complete = |row: &Vec<Option<f64>>| row.len() == seeds && row.iter().all(Option::is_some);
+            if rows.iter().filter(|row| is_complete(row)).count() < 2 {
+                break;
+            }
+            let complete: Vec<bool> = rows.iter().map(is_complete).collect();
+            family.look(&rows, &complete, share, (direction, rope));
+        }
+        family
+    }
+
+    /// Adds one look, which spends this share of alpha, for the pairs of complete rows.
+    fn look(
+        &mut self,
+        rows: &[Vec<Option<f64>>],
+        complete: &[bool],
+        share: f64,
+        (direction, rope): (Direction, Option<f64>),
+    ) {
+        let members: Vec<Member<'_>> = rows.iter().map(|judged| Member { judged, chosen: None }).collect();
+        self.level = AmongAll::new(&members, ALPHA * share).level();
+        let is_complete = |i: usize| complete.get(i).copied().unwrap_or(false);
+        let found = tested(&members, direction).into_iter().zip(&mut self.pairs).zip(&mut self.verdicts);
+        for (i, ((found, pairs), verdicts)) in found.enumerate().filter(|(i, _)| is_complete(*i)) {
+            let found = found.into_iter().zip(pairs).zip(verdicts);
+            for (j, ((now, pair), verdict)) in found.enumerate().filter(|(j, _)| is_complete(*j)) {
+                let same = members.get(i).zip(members.get(j)).is_some_and(|(a, b)| is_same(a, b));
+                *pair = now.after(pair, share, self.level);
+                *verdict = match same {
+                    true => Verdict::Same,
+                    false => conclude(pair, direction, rope, self.level),
+                };
+            }
+        }
     }
 
     /// The pairs among these schedules, with their adjustment for all pairs of the family.
@@ -147,29 +201,62 @@ fn is_same(ours: &Member<'_>, theirs: &Member<'_>) -> bool {
     ours.judged.iter().flatten().count() > 1 && is_finite && ours.judged == theirs.judged
 }
 
-/// Fills in p-values and intervals that are adjusted for all pairs; returns the equivalent level of one pair.
-fn adjust(members: &[Member<'_>], pairs: &mut [Vec<Pair>]) -> f64 {
-    let count = pairs.iter().map(Vec::len).sum::<usize>();
+/// All pairs with their p-values, adjusted for all of them, without intervals.
+fn tested(members: &[Member<'_>], direction: Direction) -> Vec<Vec<Pair>> {
+    let mut pairs: Vec<Vec<Pair>> = members
+        .iter()
+        .enumerate()
+        .map(|(i, member)| members.iter().take(i).map(|other| test_pair(member, other, direction)).collect())
+        .collect();
     let rows: Vec<Vec<Option<f64>>> = members.iter().map(|member| member.judged.to_vec()).collect();
     let weights: Vec<Vec<f64>> =
         pairs.iter().map(|row| row.iter().map(|pair| pair.weight).collect()).collect();
     let weight = |i: usize, j: usize| weights.get(i).and_then(|row| row.get(j)).copied().unwrap_or(1.0);
     // The p-value of one pair is exact. The joint p-values of several pairs may be sampled.
-    let joint = if count > 1 { joint_flips(&rows, weight) } else { Vec::new() };
-    let complete = complete(&rows);
-    let common = complete.first().map_or(0, Vec::len);
-    let among_all = simultaneous(&complete, ALPHA);
+    let joint = if members.len() > 2 { joint_flips(&rows, weight) } else { Vec::new() };
     for (i, row) in pairs.iter_mut().enumerate() {
         for (j, pair) in row.iter_mut().enumerate() {
             let joint = joint.get(i).and_then(|row| row.get(j)).copied().unwrap_or(0.0);
             pair.p = pair.p_raw.map(|raw| raw.max(joint));
-            let critical =
-                among_all.filter(|_| pair.n == common).unwrap_or_else(|| bonferroni(pair.n, count, ALPHA));
-            let interval = pair.paired().map(|paired| paired.interval(critical));
-            pair.interval = interval.zip(pair.p).map(|(interval, p)| compatible(interval, p));
         }
     }
-    among_all.map_or(ALPHA / count.max(1) as f64, |critical| Paired::level(common, critical))
+    pairs
+}
+
+/// The width of intervals that hold for all pairs at the same time.
+struct AmongAll {
+    /// Number of standard errors for the pairs of schedules without a diverged run, at the seeds that all of these have.
+    critical: Option<f64>,
+    /// Number of these seeds.
+    common: usize,
+    /// Number of all pairs.
+    pairs: usize,
+    alpha: f64,
+}
+
+impl AmongAll {
+    fn new(members: &[Member<'_>], alpha: f64) -> Self {
+        let rows: Vec<Vec<Option<f64>>> = members.iter().map(|member| member.judged.to_vec()).collect();
+        let complete = complete(&rows);
+        Self {
+            critical: simultaneous(&complete, alpha),
+            common: complete.first().map_or(0, Vec::len),
+            pairs: members.len() * members.len().saturating_sub(1) / 2,
+            alpha,
+        }
+    }
+
+    /// The number of standard errors for a pair with `n` seeds.
+    fn critical(&self, n: usize) -> f64 {
+        let common = self.critical.filter(|_| n == self.common);
+        common.unwrap_or_else(|| bonferroni(n, self.pairs, self.alpha))
+    }
+
+    /// The level of an interval of a single pair that is as wide.
+    fn level(&self) -> f64 {
+        let bonferroni = self.alpha / self.pairs.max(1) as f64;
+        self.critical.map_or(bonferroni, |critical| Paired::level(self.common, critical))
+    }
 }
 
 /// The values of the schedules without a diverged run, at the seeds that all of them have.
@@ -192,6 +279,20 @@ fn compatible((low, high): (f64, f64), p: f64) -> (f64, f64) {
         (true, false, false) if low + high > 0.0 => (0.0, high),
         (true, false, false) => (low, 0.0),
         _ => (low, high),
+    }
+}
+
+impl Pair {
+    /// The result of this look for a pair, given that of the looks before. This look spends `share` of alpha, and its intervals have
+    /// `level`.
+    fn after(self, before: &Pair, share: f64, level: f64) -> Pair {
+        let lowest = |now: Option<f64>, before: Option<f64>| {
+            now.map(|now| (now / share).min(1.0)).into_iter().chain(before).reduce(f64::min)
+        };
+        let p = lowest(self.p, before.p);
+        let interval = self.paired().map(|paired| paired.interval(Paired::critical(self.n, level)));
+        let interval = interval.zip(p).map(|(interval, p)| compatible(interval, p));
+        Pair { p, interval, p_floor: lowest(self.p_floor, before.p_floor), ..self }
     }
 }
 

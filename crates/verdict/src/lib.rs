@@ -4,8 +4,10 @@
 pub mod audit;
 pub mod budgets;
 pub mod comparison;
+pub mod cost;
 mod edges;
 pub mod family;
+pub mod looks;
 pub mod numbers;
 pub mod pair;
 pub mod promote;

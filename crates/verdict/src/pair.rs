@@ -9,7 +9,7 @@ use crate::score::Direction;
 
 /// Significance level: two schedules differ significantly if the adjusted p-value is below it. Intervals have the confidence
 /// level 1 - `ALPHA`.
-pub const ALPHA: f64 = 0.05;
+pub const ALPHA: f64 = spec::looks::ALPHA;
 
 /// The paired differences of two schedules and their tests. A difference is the first schedule's value minus the other's.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -3,6 +3,7 @@
 
 use std::cmp::Ordering;
 
+use spec::looks::Looks;
 use stats::{Choice, cross_fit, summary};
 
 pub use crate::edges::{AxisEdge, Edge};
@@ -37,8 +38,10 @@ pub struct Options {
     pub metric: Metric,
     /// Length of the ranked runs in steps; `None`: the longest.
     pub budget: Option<i64>,
-    /// Differences within ±rope count as equivalent: the region of practical equivalence.
+    /// Differences within ±rope count as equivalent: the region of practical equivalence. `None`: that of `looks`, if any.
     pub rope: Option<f64>,
+    /// The planned looks at the deciding seeds.
+    pub looks: Option<Looks>,
 }
 
 /// How configs were chosen and judged.
@@ -76,6 +79,8 @@ pub struct Ranking {
     pub budgets: Vec<i64>,
     /// How configs were chosen and judged.
     pub protocol: Protocol,
+    /// The planned looks at the judging seeds. With them, lines that got more seeds come first.
+    pub looks: Option<Looks>,
     /// Whether schedules share seeds, so that differences are between runs of the same seed.
     pub is_paired: bool,
     /// All pairs of the lines with results, tested together, with the indices of `lines`.
@@ -155,7 +160,9 @@ fn in_order(a: &Candidate, b: &Candidate, direction: Direction) -> Ordering {
     let mean = |candidate: &Candidate| candidate.line.mean.unwrap_or(direction.worst());
     let ((a_empty, a_share), (b_empty, b_share)) = (a.key(), b.key());
     let by_mean = || direction.compare(mean(a), mean(b));
-    a_empty.cmp(&b_empty).then(a_share.total_cmp(&b_share)).then_with(by_mean)
+    // Seeds differ only after planned looks: a schedule that a look stopped is behind those that it did not.
+    let by_seeds = b.line.requested().cmp(&a.line.requested());
+    a_empty.cmp(&b_empty).then(by_seeds).then(a_share.total_cmp(&b_share)).then_with(by_mean)
 }
 
 /// How the runs of a sweep were chosen and judged.
@@ -178,14 +185,25 @@ pub fn rank(results: &[RunResult], options: &Options) -> Ranking {
     let budgets = budgets(results);
     let budget = options.budget.or(budgets.last().copied()).unwrap_or(0);
     let protocol = protocol(results);
+    let looks = options.looks.clone().filter(|_| protocol != Protocol::Tuning);
     let grids = grids(results, budget);
-    let mut all: Vec<Candidate> =
-        grids.iter().filter_map(|grid| candidate(grid, results, protocol)).collect();
+    let candidate = |grid| candidate(grid, results, protocol, looks.is_some());
+    let mut all: Vec<Candidate> = grids.iter().filter_map(candidate).collect();
     all.sort_by(|a, b| in_order(a, b, options.metric.direction));
-    let family = judge(&mut all, protocol, options);
+    let family = judge(&mut all, protocol, looks.as_ref(), options);
     let lines: Vec<Line> = all.into_iter().map(|candidate| candidate.line).collect();
     let p_floor = p_floor(&lines);
-    Ranking { lines, metric: options.metric.clone(), budget, budgets, protocol, is_paired, family, p_floor }
+    Ranking {
+        lines,
+        metric: options.metric.clone(),
+        budget,
+        budgets,
+        protocol,
+        looks,
+        is_paired,
+        family,
+        p_floor,
+    }
 }
 
 /// The highest of the lowest possible p-values against the first line. If it is not below alpha, no line can be decided.
@@ -193,8 +211,8 @@ fn p_floor(lines: &[Line]) -> Option<f64> {
     lines.iter().filter_map(|line| line.versus.p_floor).reduce(f64::max)
 }
 
-/// A schedule at its chosen config.
-fn candidate(grid: &Grid<'_>, results: &[RunResult], protocol: Protocol) -> Option<Candidate> {
+/// A schedule at its chosen config. `stops`: a look may have stopped it before the last seed.
+fn candidate(grid: &Grid<'_>, results: &[RunResult], protocol: Protocol, stops: bool) -> Option<Candidate> {
     let (choosing, judging) = protocol.purposes();
     let judging_seeds = seeds(results, &[judging]);
     let (values, losses) = (grid.values(&judging_seeds), grid.losses(&seeds(results, &[choosing])));
@@ -210,6 +228,7 @@ fn candidate(grid: &Grid<'_>, results: &[RunResult], protocol: Protocol) -> Opti
         _ => own.clone(),
     };
     let runs: Vec<&&RunResult> = config.runs.iter().filter(|run| run.trial.purpose == judging).collect();
+    let requested = if stops && !runs.is_empty() { runs.len() } else { judging_seeds.len() };
     let mean = |pick: fn(&RunResult) -> Option<f64>| {
         summary(&runs.iter().filter_map(|run| pick(run)).collect::<Vec<_>>()).map(|s| s.mean)
     };
@@ -228,7 +247,7 @@ fn candidate(grid: &Grid<'_>, results: &[RunResult], protocol: Protocol) -> Opti
         mean: summary.map(|s| s.mean),
         sd: summary.and_then(|s| s.sd),
         diverged: count(RunState::Diverged),
-        missing: judging_seeds.len().saturating_sub(own.iter().flatten().count()),
+        missing: requested.saturating_sub(own.iter().flatten().count()),
         diverged_in_grid: all.filter(|run| run.state == RunState::Diverged).count(),
         test_loss: mean(|run| run.trial.test_loss),
         test_accuracy: mean(|run| run.trial.test_accuracy),
@@ -236,7 +255,7 @@ fn candidate(grid: &Grid<'_>, results: &[RunResult], protocol: Protocol) -> Opti
         verdict: Verdict::Undecided,
         ranks: None,
         tie_group: None,
-        runs: judging_seeds.into_iter().zip(own.iter().copied()).collect(),
+        runs: judging_seeds.into_iter().zip(own.iter().copied()).take(requested).collect(),
         judged,
     };
     let chosen = choice.filter(|_| protocol == Protocol::CrossFitted).map(|choice| (values, choice));
@@ -244,11 +263,17 @@ fn candidate(grid: &Grid<'_>, results: &[RunResult], protocol: Protocol) -> Opti
 }
 
 /// Tests all pairs of the schedules with results, and fills in the verdicts.
-fn judge(all: &mut [Candidate], protocol: Protocol, options: &Options) -> Family {
+fn judge(all: &mut [Candidate], protocol: Protocol, looks: Option<&Looks>, options: &Options) -> Family {
     let with_results = all.iter().take_while(|candidate| !candidate.key().0);
     let members: Vec<Member<'_>> = with_results.map(Candidate::member).collect();
-    let family = Family::new(&members, options.metric.direction, protocol != Protocol::Tuning, options.rope);
-    let groups = tie_groups(&family, members.len());
+    let (direction, decides) = (options.metric.direction, protocol != Protocol::Tuning);
+    let family = match looks {
+        Some(looks) => Family::at_looks(&members, direction, looks, options.rope.or(looks.rope)),
+        None => Family::new(&members, direction, decides, options.rope),
+    };
+    let seeds: Vec<usize> =
+        all.iter().take(members.len()).map(|candidate| candidate.line.requested()).collect();
+    let groups = tie_groups(&family, &seeds);
     for (i, (candidate, group)) in all.iter_mut().zip(groups).enumerate() {
         candidate.line.versus = family.pair(i, 0);
         candidate.line.verdict = if i == 0 { Verdict::First } else { family.verdict(i, 0) };
@@ -258,18 +283,23 @@ fn judge(all: &mut [Candidate], protocol: Protocol, options: &Options) -> Family
     family
 }
 
-/// The first schedule and all that are not significantly worse form group 1; the best of the rest starts group 2, and so on.
-fn tie_groups(family: &Family, schedules: usize) -> Vec<usize> {
-    let mut groups = vec![0; schedules];
-    let mut left: Vec<usize> = (0..schedules).collect();
+/// The first schedule and all that are not significantly worse form group 1; the best of the rest starts group 2, and so on. `seeds`
+/// is each schedule's number of seeds: a schedule that a look stopped because it was significantly worse than another one is behind all
+/// that got more seeds.
+fn tie_groups(family: &Family, seeds: &[usize]) -> Vec<usize> {
+    let seeds_of = |i: usize| seeds.get(i).copied().unwrap_or(0);
+    let is_worse = |i: usize, than: usize| family.verdict(i, than) == Verdict::Worse;
+    let was_stopped = |i: usize| (0..seeds.len()).any(|j| seeds_of(j) > seeds_of(i) && is_worse(i, j));
+    let mut groups = vec![0; seeds.len()];
+    let mut left: Vec<usize> = (0..seeds.len()).collect();
     for group in 1.. {
         let Some(&first) = left.first() else { break };
         left.retain(|&i| {
-            let is_worse = family.verdict(i, first) == Verdict::Worse;
-            if let Some(own) = groups.get_mut(i).filter(|_| !is_worse) {
+            let is_behind = is_worse(i, first) || (seeds_of(first) > seeds_of(i) && was_stopped(i));
+            if let Some(own) = groups.get_mut(i).filter(|_| !is_behind) {
                 *own = group;
             }
-            is_worse
+            is_behind
         });
     }
     groups

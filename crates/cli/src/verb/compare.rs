@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use sweep::ranked::{Ranked, ranked_sweep};
 use sweep::wait_for;
 use verdict::comparison::{Comparison, compare};
+use verdict::cost::Expected;
 use verdict::ranking::Options;
 use verdict::warnings::{History, Warning, warnings};
 
@@ -47,7 +48,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let (metric, budget) = (ranked.ranking.metric.clone(), Some(ranked.ranking.budget));
     let both: Vec<_> =
         ranked.results.iter().filter(|run| [a, b].contains(&run.trial.schedule.as_str())).cloned().collect();
-    let options = Options { metric, budget, rope: args.how.rope };
+    let options = Options { metric, budget, rope: args.how.rope, looks: ranked.ranking.looks.clone() };
     let mut warnings = warnings(&found.ranking, &both, &options, &History::default());
     warnings.extend(ranked.warnings.iter().filter(|warning| warning.kind.is_of_store()).cloned());
     match Format::from(&args.format) {
@@ -98,11 +99,16 @@ fn data(found: &Comparison, warnings: &[Warning]) -> Value {
         "retuned_keeps_lr_b": found.retuned.map(|retuned| retuned.keeps_b),
         "detectable": found.detectable,
         "seeds_needed": found.seeds_needed,
+        "expected_runs": found.expected.iter().map(expected).collect::<Vec<_>>(),
         "ranking": json(rows(&found.ranking)),
         "seeds": json(by_seed(found)),
         "lrs": json(lrs(found)),
         "warnings": warnings.iter().map(warning).collect::<Vec<_>>(),
     })
+}
+
+fn expected(at: &Expected) -> Value {
+    json!({ "difference_sd": at.difference, "runs": at.runs })
 }
 
 /// A warning as JSON.

@@ -1,17 +1,22 @@
 //! `sweep plan`: what `sweep run` would train, and how long that would take.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use report::looks::{expected, numbers};
 use report::plot::Scale;
 use report::{Cell, Format, Rows, short};
 use schedule::problem::counted;
 use serde_json::json;
+use spec::protocol::{Decisions, Seeds};
 use spec::trial::{Program, Trial};
 use sweep::origins::{self, Stored};
-use sweep::rounds::deciding_runs;
+use sweep::rounds::{self, deciding_runs};
 use sweep::{programs, wait_for};
+use verdict::cost::{Expected, expected_runs};
+use verdict::looks::Looks;
 
 use crate::args::{FormatArg, Warnings, path};
 use crate::exit::{Failure, Outcome, print, say};
@@ -72,11 +77,40 @@ fn later(spec: &spec::Spec) -> String {
             spec.extend
         ));
     }
-    match deciding_runs(spec) {
-        0 => {}
-        runs => text.push_str(&format!("then {runs} deciding runs: the chosen configs on fresh seeds\n")),
+    let deciding = match spec.seeds {
+        Seeds::Each { .. } => "runs on the seeds after the first look",
+        _ => "deciding runs: the chosen configs on fresh seeds",
+    };
+    match (rounds::later(spec, &Decisions::default()).runs, spec.seeds.looks()) {
+        (0, _) => {}
+        (runs, None) => text.push_str(&format!("then {runs} {deciding}\n")),
+        (runs, Some(looks)) => {
+            text.push_str(&format!("then at most {runs} {deciding}, with looks at {}\n", numbers(looks)));
+            text.push_str(&expectation(spec, looks));
+        }
     }
     text
+}
+
+/// The expected number of judging runs with planned looks, as a table.
+fn expectation(spec: &spec::Spec, looks: &Looks) -> String {
+    let most = looks.most() * spec.schedules.len() as u64 * budgets(spec) as u64;
+    let table = expected(most, &costs(spec, looks)).render(Format::Table);
+    format!(
+        "\nexpected judging runs of {most}, if all other schedules are worse than the best by this many standard deviations of the paired \
+         difference:\n{table}"
+    )
+}
+
+/// Number of lengths of the runs.
+fn budgets(spec: &spec::Spec) -> usize {
+    spec.points.iter().map(|point| point.task.steps).collect::<BTreeSet<_>>().len()
+}
+
+/// The expected number of deciding runs of all budgets.
+fn costs(spec: &spec::Spec, looks: &Looks) -> Vec<Expected> {
+    let each = expected_runs(spec.schedules.len(), looks).into_iter();
+    each.map(|at| Expected { runs: at.runs * budgets(spec) as f64, ..at }).collect()
 }
 
 /// The trials that are not stored yet.
@@ -242,6 +276,7 @@ fn summary(
         "schedules": spec.schedules.len(),
         "seeds": spec.seeds.choosing(),
         "deciding_trials": deciding_runs(spec),
+        "expected_deciding_trials": expected_trials(spec),
         "runs_asked": plan.cells.len(),
         "trials": plan.trials.len(),
         "merged": plan.merged(),
@@ -253,6 +288,14 @@ fn summary(
         "warnings": plan.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "runs": trials,
     })
+}
+
+/// The expected numbers of deciding runs with planned looks; null without.
+fn expected_trials(spec: &spec::Spec) -> serde_json::Value {
+    let each = |at: Expected| json!({ "difference_sd": at.difference, "runs": at.runs });
+    spec.seeds
+        .looks()
+        .map_or(serde_json::Value::Null, |looks| costs(spec, looks).into_iter().map(each).collect())
 }
 
 /// One row per schedule.

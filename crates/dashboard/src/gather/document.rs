@@ -18,7 +18,8 @@ pub(crate) const MOST_RUNS: usize = 32;
 /// The options of a ranking that was made.
 pub(crate) fn options(ranked: &Ranked, how: &RankBy) -> Options {
     let budget = how.budget.or(budgets(&ranked.results).last().copied());
-    Options { metric: ranked.ranking.metric.clone(), budget, rope: how.rope }
+    let (metric, looks) = (ranked.ranking.metric.clone(), ranked.ranking.looks.clone());
+    Options { metric, budget, rope: how.rope, looks }
 }
 
 /// The document of a ranking. Its curves are made of `runs`: the steps of the runs that judge, by schedule.

@@ -1,0 +1,64 @@
+//! The decision of a planned look: which schedules get the next seeds. A pure function of the results, made from the verdicts of the
+//! ranking; docs/explanation/methods.md describes the methods.
+
+pub use spec::looks::Looks;
+use spec::protocol::{AtLook, Chosen, Outcome};
+use stats::conditional_power;
+
+use crate::family::{Family, Verdict};
+use crate::pair::ALPHA;
+use crate::ranking::{Line, Options, rank};
+use crate::results::{RunResult, budgets};
+
+/// A schedule gets no more seeds if the remaining ones would find a difference to the leader with a lower probability.
+const FUTILE: f64 = 0.1;
+
+/// The outcome of the look at `seeds` deciding seeds for each schedule that has them, by budget, the best first. `chosen` are the
+/// configs that are judged. Empty if no schedule has that number of seeds.
+pub fn at_look(results: &[RunResult], looks: &Looks, seeds: u64, chosen: &[Chosen]) -> Vec<AtLook> {
+    let options = |steps| Options { budget: Some(steps), looks: Some(looks.clone()), ..Options::default() };
+    let mut all = Vec::new();
+    for steps in budgets(results) {
+        let ranking = rank(results, &options(steps));
+        let takes_part = |line: &&Line| line.requested() as u64 == seeds;
+        let active: Vec<&Line> = ranking.lines.iter().take_while(takes_part).collect();
+        let outcomes = outcomes(&ranking.family, active.len(), looks);
+        all.extend(active.iter().zip(outcomes).filter_map(|(line, outcome)| {
+            let own =
+                |chosen: &&Chosen| chosen.schedule == line.schedule && chosen.config_id == line.config_id;
+            Some(AtLook { chosen: chosen.iter().find(own)?.clone(), outcome })
+        }));
+    }
+    all
+}
+
+/// The outcomes of the first `active` schedules of a family, which are those that take part in the look; the first is the leader.
+pub(crate) fn outcomes(family: &Family, active: usize, looks: &Looks) -> Vec<Outcome> {
+    let mut outcomes: Vec<Outcome> = (1..active).map(|i| outcome(family, i, looks)).collect();
+    let leader = if outcomes.contains(&Outcome::Continued) { Outcome::Continued } else { Outcome::First };
+    if active > 0 {
+        outcomes.insert(0, leader);
+    }
+    outcomes
+}
+
+/// The outcome of schedule `i`, which is not the leader.
+fn outcome(family: &Family, i: usize, looks: &Looks) -> Outcome {
+    match (family.verdict(i, 0), looks.rope) {
+        (Verdict::Worse, _) => Outcome::Worse,
+        (Verdict::Equivalent | Verdict::Same, Some(_)) => Outcome::Equivalent,
+        (_, Some(rope)) if is_futile(family, i, looks, rope) => Outcome::Futile,
+        _ => Outcome::Continued,
+    }
+}
+
+/// Whether a test of only this pair at the last look will hardly find a difference: neither if the true difference is the one so
+/// far, nor if it is the smallest one that matters.
+fn is_futile(family: &Family, i: usize, looks: &Looks, rope: f64) -> bool {
+    let pair = family.pair(i, 0);
+    let most = usize::try_from(looks.most()).unwrap_or(usize::MAX);
+    let level = ALPHA * looks.shares().last().copied().unwrap_or(1.0);
+    let power =
+        pair.paired().and_then(|seen| conditional_power(seen, most, seen.mean.abs().max(rope), level));
+    power.is_some_and(|power| power < FUTILE)
+}
