@@ -23,6 +23,7 @@ mod help;
 mod layers;
 mod libraries_page;
 mod lr;
+mod metrics;
 mod new;
 mod origins;
 mod own_data;

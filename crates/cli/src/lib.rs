@@ -9,6 +9,7 @@ mod exit;
 mod global;
 mod input;
 mod live;
+mod measured;
 mod observer;
 mod output;
 mod progress;

@@ -68,6 +68,7 @@ fn events(trial: &Trial, stage: u64) -> [Event; 4] {
         valid_accuracy: Some(0.9),
         test_loss: Some(loss),
         test_accuracy: Some(0.9),
+        metrics: Default::default(),
         digest: "d".repeat(64),
         weights_hash: None,
     };

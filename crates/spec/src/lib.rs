@@ -11,6 +11,7 @@ mod duplicates;
 pub mod event;
 mod id;
 pub mod json;
+pub mod metric;
 mod model;
 pub mod origin;
 pub mod plan;

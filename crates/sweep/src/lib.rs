@@ -13,6 +13,7 @@ mod error;
 mod event;
 pub mod logs;
 pub mod lookup;
+pub mod named_trial;
 pub mod notes;
 pub mod origins;
 pub mod plan;

@@ -153,7 +153,7 @@ fn by_lr(results: &[RunResult], a: &str, b: &str, steps: i64, direction: Directi
         let grid = grids.iter().find(|grid| grid.schedule == name)?;
         let at_lr = grid.configs.iter().filter(|config| config.base_lr == lr);
         let ended =
-            at_lr.filter(|config| config.runs.iter().all(|run| matches!(run.state, RunState::Done(_))));
+            at_lr.filter(|config| config.runs.iter().all(|run| run.value().is_some_and(f64::is_finite)));
         let by_seed = ended.map(|config| -> BTreeMap<i64, f64> {
             config.runs.iter().filter_map(|run| Some((run.trial.seed, run.value()?))).collect()
         });

@@ -48,6 +48,10 @@ pub(crate) async fn runs(
         let mut steps = Vec::new();
         for run in judging(ranked, line).into_iter().take(MOST_RUNS) {
             let rows = reader.steps(&run.trial.trial_id).await?;
+            let measured: Option<BTreeMap<i64, f64>> = match ranked.metric.reported() {
+                Some(name) => Some(reader.measured_of(&run.trial.trial_id, name).await?.into_iter().collect()),
+                None => None,
+            };
             if rows.is_empty() {
                 continue;
             }
@@ -55,7 +59,10 @@ pub(crate) async fn runs(
                 step: row.step,
                 lr: row.lr,
                 train_loss: row.train_loss,
-                valid_loss: row.valid_loss,
+                measured: match &measured {
+                    Some(values) => i64::try_from(row.step + 1).ok().and_then(|at| values.get(&at)).copied(),
+                    None => row.valid_loss,
+                },
             };
             steps.push(rows.iter().map(step).collect());
         }
@@ -116,6 +123,7 @@ pub(crate) async fn material(
         reproduce: reproduce.map(|(command, what)| (command, what.to_owned())).to_vec(),
         environment: reader.environments(sweep).await?.iter().flat_map(environment).collect(),
         axes,
+        metric: ranked.metric.reported().map(str::to_owned),
         runs: Vec::new(),
     })
 }

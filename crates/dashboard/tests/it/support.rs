@@ -80,6 +80,7 @@ impl Made {
                 valid_accuracy: Some(0.9),
                 test_loss: Some(loss),
                 test_accuracy: Some(0.9),
+                metrics: Default::default(),
                 digest: "d".repeat(64),
                 weights_hash: None,
             };

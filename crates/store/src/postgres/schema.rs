@@ -15,6 +15,7 @@ pub(crate) static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
         migration(4, "sweeps", include_str!("../../migrations/postgres/0004_sweeps.sql")),
         migration(5, "scale", include_str!("../../migrations/postgres/0005_scale.sql")),
         migration(6, "origins", include_str!("../../migrations/postgres/0006_origins.sql")),
+        migration(9, "metrics", include_str!("../../migrations/postgres/0009_metrics.sql")),
     ])
 });
 

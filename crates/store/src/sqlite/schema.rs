@@ -18,6 +18,7 @@ static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
         migration(4, "runners", include_str!("../../migrations/sqlite/0004_runners.sql")),
         migration(5, "scale", include_str!("../../migrations/sqlite/0005_scale.sql")),
         migration(6, "origins", include_str!("../../migrations/sqlite/0006_origins.sql")),
+        migration(9, "metrics", include_str!("../../migrations/sqlite/0009_metrics.sql")),
     ])
 });
 
