@@ -7,7 +7,7 @@ use stats::{detectable, pairs_needed, wilson};
 use crate::family::Verdict;
 use crate::pair::{ALPHA, Pair};
 use crate::ranking::{Line, Ranking};
-use crate::results::{Grid, Purpose, RunResult, RunState, grids, seeds};
+use crate::results::{Grid, Purpose, RunResult, grids, seeds};
 use crate::score::Direction;
 use crate::warnings::seeds_to_decide;
 
@@ -191,6 +191,7 @@ impl Comparison {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::results::RunState;
     use crate::ranking::tests::run;
     use crate::ranking::{Options, rank};
     use crate::warnings::{History, warnings};
