@@ -1,4 +1,4 @@
-//! Metrics other than losses: what a program reports under names of its own decides a sweep and is shown everywhere; steps to a
+//! Metrics other than losses: what a program reports under its own names decides a sweep and is shown everywhere; steps to a
 //! target.
 
 use serde_json::json;
@@ -60,7 +60,10 @@ fn a_metric_of_the_program_decides_a_sweep() {
     };
     let own = rank(&[]);
     assert_eq!((&own[0]["schedule"], &own[0]["metric"]), (&json!("b"), &json!("bleu:max")));
-    assert_eq!((&own[1]["verdict"], &own[1]["n"], &own[1]["unreported"]), (&json!("worse"), &json!(6), &json!(0)));
+    assert_eq!(
+        (&own[1]["verdict"], &own[1]["n"], &own[1]["unreported"]),
+        (&json!("worse"), &json!(6), &json!(0))
+    );
     assert!((own[1]["diff"].as_f64().expect("a difference") + 2.0).abs() < 1e-9, "{own}");
     // The command line overrides it. The configs are still those that were trained on the deciding seeds.
     let loss = rank(&["--metric", "final"]);
@@ -109,9 +112,13 @@ fn metrics_of_the_program_are_shown_and_exported() {
 #[cfg_attr(not(has_python), ignore = "needs python3")]
 fn an_unknown_metric_is_refused_with_the_nearest_name() {
     let sandbox = sandbox(&FILE.replace("name: bleu", "name: blue"));
-    // What a program reports is known when its first runs have ended: nothing is trained on deciding seeds.
+    // The metrics of a program are known when its first runs have ended: nothing is trained on deciding seeds.
     let ran = trained(&sandbox).exits(2);
-    assert!(ran.stderr.contains("no finished run of `own` has reported `blue` (did you mean `bleu`?)"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("no finished run of `own` has reported `blue` (did you mean `bleu`?)"),
+        "{}",
+        ran.stderr
+    );
     assert_eq!(sandbox.query("select count(*) as n from cells where purpose = 'decide'"), json!([{"n": 0}]));
     // With the right name the same results are used.
     sandbox.write("own.yaml", FILE);
@@ -132,12 +139,15 @@ fn an_unknown_metric_is_refused_with_the_nearest_name() {
 #[test]
 #[cfg_attr(not(has_python), ignore = "needs python3")]
 fn a_run_without_the_metric_ranks_last_and_is_said() {
-    let file = FILE.replace("reports: true", "reports: {values: [true, false]}").replace("{tune: 2, decide: 6}", "6");
+    let file = FILE
+        .replace("reports: true", "reports: {values: [true, false]}")
+        .replace("{tune: 2, decide: 6}", "6");
     let sandbox = sandbox(&file);
     trained(&sandbox).exits(0);
     let rows = sandbox.run(&["rank", "--by", "config", "--format", "json"]).exits(0).json();
     assert_eq!(rows.as_array().map(Vec::len), Some(8));
-    let without = file.replace("reports: {values: [true, false]}", "reports: false").replace("name: own", "name: none");
+    let without =
+        file.replace("reports: {values: [true, false]}", "reports: false").replace("name: own", "name: none");
     sandbox.write("own.yaml", without);
     let refused = trained(&sandbox).exits(2);
     assert!(refused.stderr.contains("has reported `bleu` (they report eval/f1)"), "{}", refused.stderr);
@@ -168,7 +178,10 @@ fn schedules_are_ranked_by_their_steps_to_a_target() {
     assert!(ran.stdout.contains("did not reach the target: tiny 6/6"), "{}", ran.stdout);
     let rows = sandbox.run(&["rank", "--format", "json", "--quiet"]).exits(0).json();
     let last = &rows[2];
-    assert_eq!((&last["schedule"], &last["unreached"], &last["verdict"]), (&json!("tiny"), &json!(6), &json!("worse")));
+    assert_eq!(
+        (&last["schedule"], &last["unreached"], &last["verdict"]),
+        (&json!("tiny"), &json!(6), &json!("worse"))
+    );
     assert_eq!((&last["mean"], &last["seconds"]), (&json!(61.0), &json!(null)));
     // The same from the evaluations, by hand.
     let config = rows[0]["config_id"].as_str().expect("an id");

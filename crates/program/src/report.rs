@@ -143,7 +143,9 @@ pub(crate) fn read(object: &Map<String, Json>) -> Result<Report, String> {
 
 /// Checks the keys of an lr request.
 fn check_request(object: &Map<String, Json>) -> Result<(), String> {
-    let Some(unknown) = object.keys().find(|key| !REQUEST_KEYS.contains(&key.as_str())) else { return Ok(()) };
+    let Some(unknown) = object.keys().find(|key| !REQUEST_KEYS.contains(&key.as_str())) else {
+        return Ok(());
+    };
     Err(match schedule::problem::nearest(unknown, REQUEST_KEYS) {
         Some(near) => format!("unknown key `{unknown}` (did you mean `{near}`?)"),
         None => format!("unknown key `{unknown}`, expected one of {}", REQUEST_KEYS.join(", ")),

@@ -91,7 +91,8 @@ fn draws_validation(material: &Material) -> bool {
     let runs = || material.runs.iter().flat_map(|(_, runs)| runs);
     let evaluations = |run: &Vec<Step>| run.iter().filter(|step| step.measured.is_some()).count();
     material.metric.is_some()
-        || runs().all(|run| evaluations(run) >= 3) || !runs().flatten().any(|step| step.train_loss.is_finite())
+        || runs().all(|run| evaluations(run) >= 3)
+        || !runs().flatten().any(|step| step.train_loss.is_finite())
 }
 
 /// The verdict in a sentence; it claims no more than the tests support.

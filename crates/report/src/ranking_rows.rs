@@ -64,7 +64,8 @@ const COLUMNS: [Column; 29] = [
 pub fn rows(ranking: &Ranking) -> Rows {
     let mut rows = Rows::new(COLUMNS.iter().map(|(name, _)| *name).chain(["metric"]));
     let metric = || Cell::from(ranking.metric.name.as_str());
-    let row = |(i, line): (usize, &Line)| COLUMNS.iter().map(|(_, of)| of(i, line)).chain([metric()]).collect();
+    let row =
+        |(i, line): (usize, &Line)| COLUMNS.iter().map(|(_, of)| of(i, line)).chain([metric()]).collect();
     rows.rows = ranking.lines.iter().enumerate().map(row).collect();
     rows
 }

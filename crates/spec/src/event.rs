@@ -100,8 +100,8 @@ pub struct Evaluated {
     pub valid_loss: f64,
 }
 
-/// The value of a metric of one trial, other than its losses: the validation accuracy, or one that a program reports under a name
-/// of its own.
+/// The value of a metric of one trial, other than its losses: the validation accuracy, or one that a program reports under its own
+/// name.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measured {
     /// The trial.
@@ -174,7 +174,7 @@ pub struct Final {
     pub test_loss: Option<f64>,
     /// Fraction of test examples that are classified correctly, 0 to 1.
     pub test_accuracy: Option<f64>,
-    /// The last value of each metric that a program reported under a name of its own.
+    /// The last value of each metric that a program reported under its own name.
     pub metrics: Metrics,
     /// 64 hex digits: chained blake3 hash over the bits of (lr, loss) of every step.
     pub digest: String,

@@ -76,7 +76,7 @@ pub enum Metric {
     TestLoss,
     /// Test accuracy after the last step. It judges and never chooses configs.
     TestAccuracy,
-    /// The last value of a metric that a custom program reports under a name of its own.
+    /// The last value of a metric that a custom program reports under its own name.
     Own {
         /// The name.
         name: String,
@@ -199,12 +199,14 @@ impl fmt::Display for Metric {
             Self::StepsTo(Target { name, direction, value }) => {
                 write!(f, "steps_to:{name}:{}:{value}", direction.word())
             }
-            other => f.write_str(NAMED.iter().find(|(_, metric)| metric == other).map_or("", |(name, _)| name)),
+            other => {
+                f.write_str(NAMED.iter().find(|(_, metric)| metric == other).map_or("", |(name, _)| name))
+            }
         }
     }
 }
 
-/// What a user requests by `--metric`.
+/// The value of `--metric`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Requested {
     /// A metric.
@@ -222,10 +224,15 @@ impl FromStr for Requested {
             return Ok(Self::Metric(metric));
         }
         if let Some(target) = text.strip_prefix("steps_to:") {
-            return target_of(target).map(Metric::StepsTo).map(Self::Metric).ok_or_else(|| TARGET_FORM.to_owned());
+            return target_of(target)
+                .map(Metric::StepsTo)
+                .map(Self::Metric)
+                .ok_or_else(|| TARGET_FORM.to_owned());
         }
         let (name, direction) = match text.rsplit_once(':') {
-            Some((name, word)) => (name, Some(direction(word).ok_or_else(|| format!("expected {NAMES}, {OWN_FORM}"))?)),
+            Some((name, word)) => {
+                (name, Some(direction(word).ok_or_else(|| format!("expected {NAMES}, {OWN_FORM}"))?))
+            }
             None => (text, None),
         };
         check_name(name).map_err(|why| format!("{why}; expected {NAMES}, {OWN_FORM}"))?;
@@ -238,8 +245,7 @@ impl FromStr for Requested {
 
 const OWN_FORM: &str = "or the name of a metric that the program reports, as in bleu:max or perplexity:min";
 
-const TARGET_FORM: &str =
-    "expected steps_to:valid_loss:VALUE, steps_to:valid_accuracy:VALUE, or steps_to:NAME:max:VALUE (or min) for another metric";
+const TARGET_FORM: &str = "expected steps_to:valid_loss:VALUE, steps_to:valid_accuracy:VALUE, or steps_to:NAME:max:VALUE (or min) for another metric";
 
 /// A metric with a fixed name, or `tail:N`.
 fn named(text: &str) -> Option<Metric> {
@@ -254,7 +260,9 @@ fn named(text: &str) -> Option<Metric> {
 }
 
 fn direction(word: &str) -> Option<Direction> {
-    [Direction::LowerIsBetter, Direction::HigherIsBetter].into_iter().find(|direction| direction.word() == word)
+    [Direction::LowerIsBetter, Direction::HigherIsBetter]
+        .into_iter()
+        .find(|direction| direction.word() == word)
 }
 
 /// The target of `steps_to:NAME:VALUE` or `steps_to:NAME:max:VALUE`.
@@ -279,7 +287,7 @@ fn fixed_direction(name: &str) -> Option<Direction> {
     }
 }
 
-/// The keys of a program's reports that are not metrics of its own.
+/// The keys of a program's reports that are not its own metrics.
 pub const REPORT_KEYS: [&str; 10] = [
     "step",
     "lr",
@@ -317,7 +325,10 @@ const LONGEST: usize = 64;
 /// Why it can't be one, as part of a sentence.
 pub fn check_name(name: &str) -> Result<(), String> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
-    if !name.starts_with(|c: char| c.is_ascii_alphabetic()) || !name.chars().all(is_plain) || name.len() > LONGEST {
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic())
+        || !name.chars().all(is_plain)
+        || name.len() > LONGEST
+    {
         return Err(format!(
             "`{name}` can't be the name of a metric: names have at most {LONGEST} letters, digits and _ - . /, and begin with a letter"
         ));
@@ -377,7 +388,9 @@ fn by_name(name: &str, goal: Option<Direction>, field: &Field<'_>) -> Result<Met
     if let Some(metric) = named(name) {
         if metric.is_of_test_data() {
             let message = format!("`{name}` can't decide a sweep: test data never choose a config");
-            let hint = format!("decide by a validation metric, and look at this one with `sweep rank --metric {name}`");
+            let hint = format!(
+                "decide by a validation metric, and look at this one with `sweep rank --metric {name}`"
+            );
             return Err(field.problem(message).with_hint(hint));
         }
         check_goal(name, metric.direction(), goal, field)?;
@@ -387,7 +400,9 @@ fn by_name(name: &str, goal: Option<Direction>, field: &Field<'_>) -> Result<Met
     let Some(direction) = goal else {
         let message = format!("whether a lower or a higher `{name}` is better is missing");
         let hint = match nearest(name, NAMED.iter().map(|(name, _)| *name)) {
-            Some(near) => format!("did you mean `{near}`? For a metric of your own write {{name: {name}, goal: maximize}}"),
+            Some(near) => {
+                format!("did you mean `{near}`? For your own metric write {{name: {name}, goal: maximize}}")
+            }
             None => format!("write {{name: {name}, goal: maximize}} or {{name: {name}, goal: minimize}}"),
         };
         return Err(field.problem(message).with_hint(hint));
@@ -406,9 +421,9 @@ fn check_goal(
         Direction::HigherIsBetter => "higher",
     };
     match goal {
-        Some(goal) if goal != direction => {
-            Err(field.problem(format!("a {better} `{name}` is better: this goal contradicts it")).with_hint("leave out `goal`"))
-        }
+        Some(goal) if goal != direction => Err(field
+            .problem(format!("a {better} `{name}` is better: this goal contradicts it"))
+            .with_hint("leave out `goal`")),
         _ => Ok(()),
     }
 }
@@ -430,7 +445,8 @@ fn steps_to(field: &Field<'_>, goal: Option<Direction>) -> Result<Metric, Proble
         }
         (None, _) if named(&key.name).is_some() || REPORT_KEYS.contains(&key.name.as_str()) => {
             let message = format!("`{}` can't have a target", key.name);
-            return Err(at_key(message).with_hint("write `valid_loss`, `valid_accuracy` or a metric that the program reports"));
+            return Err(at_key(message)
+                .with_hint("write `valid_loss`, `valid_accuracy` or a metric that the program reports"));
         }
         (None, goal) => {
             check_name(&key.name).map_err(at_key)?;
@@ -451,7 +467,8 @@ mod tests {
     #[test]
     fn every_metric_reads_the_name_that_it_shows() {
         let own = |direction| Metric::Own { name: "bleu".to_owned(), direction };
-        let target = |name: &str, direction| Metric::StepsTo(Target { name: name.to_owned(), direction, value: 3.5 });
+        let target =
+            |name: &str, direction| Metric::StepsTo(Target { name: name.to_owned(), direction, value: 3.5 });
         let (low, high) = (Direction::LowerIsBetter, Direction::HigherIsBetter);
         let others = [
             Metric::Tail(50),

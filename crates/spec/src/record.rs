@@ -141,7 +141,10 @@ field!(String = Text(String), Some, required);
 field!(Status = Text(String), |x| Some(x.name().to_owned()), |x| required(x)?.try_into());
 field!(Purpose = Text(String), |x| Some(x.name().to_owned()), |x| Ok(Purpose::from_name(&required(x)?)));
 field!(Axes = Text(String), |x| Some(object(x.0)), axes);
-field!(Metrics = Text(String), |x| x.to_text(), |x| Ok(x.as_deref().map(Metrics::of_text).unwrap_or_default()));
+field!(Metrics = Text(String), |x| x.to_text(), |x| Ok(x
+    .as_deref()
+    .map(Metrics::of_text)
+    .unwrap_or_default()));
 field!(Option<BTreeMap<String, String>> = Text(String), |x| x.map(object), files);
 
 impl From<&str> for Value {
@@ -216,7 +219,7 @@ record! {
         test_loss: Option<f64> = Real(""), End, Export;
         /// Fraction of test examples that are classified correctly after the last step; never used to choose configs.
         test_accuracy: Option<f64> = Real("0 to 1"), End, Export;
-        /// Last value of each metric that a custom program reported under a name of its own. NULL without any.
+        /// Last value of each metric that a custom program reported under its own name. NULL without any.
         metrics: Metrics = Metrics("JSON object"), End, Show;
         /// The step at which the trial diverged.
         diverged_at: Option<i64> = Integer("step"), End, Export;
@@ -344,7 +347,8 @@ pub struct Metrics(pub BTreeMap<String, f64>);
 impl Metrics {
     /// As a JSON object; infinite values and NaN are null. `None` without metrics.
     fn to_text(&self) -> Option<String> {
-        let number = |value: f64| serde_json::Number::from_f64(value).map_or(serde_json::Value::Null, Into::into);
+        let number =
+            |value: f64| serde_json::Number::from_f64(value).map_or(serde_json::Value::Null, Into::into);
         let entries = self.0.iter().map(|(name, value)| (name.clone(), number(*value)));
         (!self.0.is_empty()).then(|| serde_json::Value::Object(entries.collect()).to_string())
     }

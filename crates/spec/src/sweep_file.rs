@@ -208,7 +208,7 @@ fn spec(
     Some(spec)
 }
 
-/// Why the runs of these points can't have the metric that decides. What a program reports is not known before it runs.
+/// Why the runs of these points can't have the metric that decides. The metrics of a program are not known before it runs.
 fn measured(metric: &Metric, points: &[Point]) -> Option<String> {
     let built_in = || points.iter().filter(|point| point.task.program().is_none());
     if let Some(name) = metric.own_name().filter(|_| built_in().next().is_some()) {
@@ -220,7 +220,8 @@ fn measured(metric: &Metric, points: &[Point]) -> Option<String> {
     if metric.needs_accuracy() && points.iter().any(|point| !point.has_accuracy) {
         return Some("this model has no accuracy".to_owned());
     }
-    let once = |point: &Point| point.task.program().is_none() && point.task.evaluate_every >= point.task.steps;
+    let once =
+        |point: &Point| point.task.program().is_none() && point.task.evaluate_every >= point.task.steps;
     (matches!(metric, Metric::StepsTo(_)) && !points.is_empty() && points.iter().all(once)).then(|| {
         "the runs are evaluated only after their last step, so no run can reach a target earlier: set `evaluate: {every: ...}` to a \
          shorter interval"
@@ -274,7 +275,10 @@ fn run_of(tree: &Tree) -> Tree {
             entries
                 .iter()
                 .filter(|(key, _)| {
-                    !matches!(key.name.as_str(), "name" | "seeds" | "metric" | "extend" | "schedules" | "allow")
+                    !matches!(
+                        key.name.as_str(),
+                        "name" | "seeds" | "metric" | "extend" | "schedules" | "allow"
+                    )
                 })
                 .cloned()
                 .collect(),

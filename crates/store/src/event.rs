@@ -180,10 +180,7 @@ impl<'a> Pending<'a> {
 }
 
 /// Writes steps, by stage.
-async fn write_steps(
-    backend: &mut dyn Backend,
-    by_stage: BTreeMap<u64, Vec<&StepRow>>,
-) -> Result<(), Fault> {
+async fn write_steps(backend: &mut dyn Backend, by_stage: BTreeMap<u64, Vec<&StepRow>>) -> Result<(), Fault> {
     if by_stage.is_empty() {
         return Ok(());
     }
@@ -194,8 +191,7 @@ async fn write_steps(
         let number = integer(stage)?;
         let steps = known.get(&number).ok_or(Fault::UnknownStage(stage))?;
         // Steps that do not belong to any trial are not stored.
-        let wanted: Vec<&StepRow> =
-            of_stage.into_iter().filter(|row| steps.contains(&row.step)).collect();
+        let wanted: Vec<&StepRow> = of_stage.into_iter().filter(|row| steps.contains(&row.step)).collect();
         if let (Some(first), Some(last)) = (wanted.first(), wanted.last()) {
             let (first, end) = (integer(first.step)?, integer(last.step + 1)?);
             reported.push(Reported { stage: number, first, end });

@@ -103,7 +103,11 @@ impl Reader {
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn values(&mut self, sweep: &str, wanted: &Wanted<'_>) -> Result<HashMap<String, f64>, StoreError> {
+    pub async fn values(
+        &mut self,
+        sweep: &str,
+        wanted: &Wanted<'_>,
+    ) -> Result<HashMap<String, f64>, StoreError> {
         values::read(self.conn(), sweep, wanted).await.map_err(|error| self.at(error))
     }
 

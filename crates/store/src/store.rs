@@ -280,7 +280,11 @@ impl Store {
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn values(&mut self, sweep: &str, wanted: &Wanted<'_>) -> Result<HashMap<String, f64>, StoreError> {
+    pub async fn values(
+        &mut self,
+        sweep: &str,
+        wanted: &Wanted<'_>,
+    ) -> Result<HashMap<String, f64>, StoreError> {
         self.read(async |Writer { backend, .. }| Ok(values::read(backend.conn(), sweep, wanted).await?)).await
     }
 

@@ -108,7 +108,7 @@ pub(crate) fn no_metric(sweep: &str, name: &str, known: &BTreeSet<&str>) -> Erro
     let fixed = ["final", "best", "valid_accuracy", "test_loss", "accuracy"];
     let hint = match nearest(name, known.iter().copied().chain(fixed)) {
         Some(near) => format!("did you mean `{near}`?"),
-        None if known.is_empty() => "they report no metrics of their own".to_owned(),
+        None if known.is_empty() => "they report no other metrics".to_owned(),
         None => format!("they report {}", listed(known.iter().copied())),
     };
     Error::usage(format_args!("no finished run of `{sweep}` has reported `{name}` ({hint})"))
@@ -120,7 +120,9 @@ pub(crate) fn result(row: TrialRecord, chooses: &Values, judges: &Values) -> Run
     let direction = judges.metric.direction();
     let cost = chooses.cost(&row).filter(|_| row.final_valid_loss.is_some());
     let (state, value) = match (row.status, cost, judges.seen(&row)) {
-        (Status::Done, Some(cost), Seen::Value(value)) if value.is_finite() => (RunState::Done(cost), Some(value)),
+        (Status::Done, Some(cost), Seen::Value(value)) if value.is_finite() => {
+            (RunState::Done(cost), Some(value))
+        }
         (Status::Done, Some(cost), Seen::Unreached(_)) => (RunState::Unreached(cost), Some(unreached(&row))),
         (Status::Done, Some(cost), _) => (RunState::Unreported(cost), Some(direction.worst())),
         (Status::Diverged | Status::Done, ..) => (RunState::Diverged, Some(direction.worst())),

@@ -78,7 +78,8 @@ pub(crate) async fn train_rounds(
         let rows = store.results(&plan.name).await?;
         let values = values(spec, store).await?;
         // The decisions of earlier runs of this sweep are made again from the stored results.
-        plan = rounds::decide(spec, plan, (&rows, &values), &mut |decision| observe(Event::Decided(decision)))?;
+        plan =
+            rounds::decide(spec, plan, (&rows, &values), &mut |decision| observe(Event::Decided(decision)))?;
         let (missing, ended) = register(training, &plan, shard, store).await?;
         let is_open = plan.decisions.chosen.is_empty();
         let continues = is_open && shard.is_none();

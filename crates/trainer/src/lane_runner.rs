@@ -210,7 +210,8 @@ impl LaneRunner {
         let (losses, diverged) = self.lane.finish_step(row.step, row.train_loss, self.valid);
         self.last_train_loss = row.train_loss;
         let accuracy = self.valid.and_then(|valid| valid.accuracy);
-        let trials: Vec<String> = losses.iter().filter(|_| accuracy.is_some()).map(|(id, _)| id.clone()).collect();
+        let trials: Vec<String> =
+            losses.iter().filter(|_| accuracy.is_some()).map(|(id, _)| id.clone()).collect();
         self.emitter.add(row, losses);
         for (trial_id, value) in trials.into_iter().filter_map(|id| Some((id, accuracy?))) {
             let name = VALID_ACCURACY.to_owned();

@@ -191,9 +191,9 @@ impl Comparison {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::RunState;
     use crate::ranking::tests::run;
     use crate::ranking::{Options, rank};
+    use crate::results::RunState;
     use crate::warnings::{History, warnings};
 
     fn compare_in(results: &[RunResult], a: &str, b: &str, options: &Options) -> Option<Comparison> {

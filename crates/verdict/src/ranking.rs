@@ -177,8 +177,10 @@ pub fn rank(results: &[RunResult], options: &Options) -> Ranking {
     let budget = options.budget.or(budgets.last().copied()).unwrap_or(0);
     let protocol = protocol(results);
     let grids = grids(results, budget);
-    let mut all: Vec<Candidate> =
-        grids.iter().filter_map(|grid| candidate(grid, results, protocol, options.metric.has_target)).collect();
+    let mut all: Vec<Candidate> = grids
+        .iter()
+        .filter_map(|grid| candidate(grid, results, protocol, options.metric.has_target))
+        .collect();
     all.sort_by(|a, b| in_order(a, b, options.metric.direction));
     let family = judge(&mut all, protocol, options);
     let lines: Vec<Line> = all.into_iter().map(|candidate| candidate.line).collect();

@@ -454,7 +454,10 @@ fn a_grid_that_never_reaches_the_target_is_chosen_by_how_near_it_comes() {
     let mut results = Vec::new();
     for (lr, cost) in [(0.1, 101.9), (0.2, 101.2), (0.3, 101.7)] {
         for seed in 0..4 {
-            let near = RunResult { score: Some(Score { value: 101.0, ..Score::worst(Direction::LowerIsBetter) }), ..run("a", lr, seed, RunState::Unreached(cost)) };
+            let near = RunResult {
+                score: Some(Score { value: 101.0, ..Score::worst(Direction::LowerIsBetter) }),
+                ..run("a", lr, seed, RunState::Unreached(cost))
+            };
             results.push(near);
         }
     }
@@ -486,7 +489,8 @@ fn equal_schedules_are_rarely_called_different_by_their_steps_to_a_target() {
         for (scale, share) in UNREACHED {
             let mut wrong = 0;
             for _ in 0..2000 {
-                let ranking = rank(&simulated_steps(&mut random, &vec![1.0; schedules], scale, 10), &steps_to());
+                let ranking =
+                    rank(&simulated_steps(&mut random, &vec![1.0; schedules], scale, 10), &steps_to());
                 wrong += u32::from(ranking.lines.iter().any(|line| line.ranks != Some((1, schedules))));
             }
             println!("{schedules} schedules, {share} do not reach the target: {wrong} of 2000");
@@ -504,7 +508,8 @@ fn a_schedule_that_needs_fewer_steps_to_a_target_is_found() {
         for _ in 0..2000 {
             // The middle of both is where half of the runs do not reach the target.
             let ranking = rank(&simulated_steps(&mut random, &[0.85, 1.0 / 0.85], scale, 10), &steps_to());
-            found += u32::from(ranking.lines[0].schedule == "0" && ranking.lines[1].verdict == Verdict::Worse);
+            found +=
+                u32::from(ranking.lines[0].schedule == "0" && ranking.lines[1].verdict == Verdict::Worse);
         }
         println!("{share} do not reach the target: found in {found} of 2000");
         assert!(found >= least, "{share}: found in {found} of 2000");

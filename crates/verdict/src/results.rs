@@ -49,7 +49,9 @@ impl RunResult {
     pub fn value(&self) -> Option<f64> {
         match self.state {
             RunState::Done(_) | RunState::Unreached(_) => self.score.map(|score| score.value),
-            RunState::Diverged | RunState::Unreported(_) => Some(self.score.map_or(f64::INFINITY, |score| score.direction.worst())),
+            RunState::Diverged | RunState::Unreported(_) => {
+                Some(self.score.map_or(f64::INFINITY, |score| score.direction.worst()))
+            }
             RunState::Missing | RunState::Failed => None,
         }
     }

@@ -40,8 +40,13 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
         let mut rows = Rows::new(columns.into_iter().chain(names.iter().map(String::as_str)));
         for step in steps {
             let (train_loss, grad_norm) = step.reported(row.diverged_at);
-            let losses =
-                [step.step.into(), step.lr.into(), train_loss.into(), step.valid_loss.into(), grad_norm.into()];
+            let losses = [
+                step.step.into(),
+                step.lr.into(),
+                train_loss.into(),
+                step.valid_loss.into(),
+                grad_norm.into(),
+            ];
             rows.rows.push(losses.into_iter().chain(measured.cells(step.step, &names)).collect());
         }
         return print(&rows.render(format));

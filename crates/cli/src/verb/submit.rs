@@ -157,7 +157,9 @@ async fn results(global: &Global, spec: &Spec) -> Result<(Vec<TrialRecord>, Valu
             let values = values(&mut reader, &spec.name, &spec.metric).await?;
             Ok((reader.results(&spec.name).await?, values))
         }
-        Err(StoreError::Missing { .. } | StoreError::Older { .. }) => Ok(<(Vec<TrialRecord>, Values)>::default()),
+        Err(StoreError::Missing { .. } | StoreError::Older { .. }) => {
+            Ok(<(Vec<TrialRecord>, Values)>::default())
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -112,7 +112,7 @@ fn spaced(end: i64, number: i64) -> Vec<i64> {
     steps
 }
 
-/// The last value of each interval of `every` updates. A program reports its metrics at steps of its own choice.
+/// The last value of each interval of `every` updates. A program reports its metrics at any steps.
 fn thinned(values: Vec<(i64, f64)>, steps: i64, every: u64) -> Sampled {
     let every = i64::try_from(every.max(1)).unwrap_or(i64::MAX);
     let interval = |updates: i64| (updates.min(steps) - 1) / every;

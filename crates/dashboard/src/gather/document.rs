@@ -49,7 +49,9 @@ pub(crate) async fn runs(
         for run in judging(ranked, line).into_iter().take(MOST_RUNS) {
             let rows = reader.steps(&run.trial.trial_id).await?;
             let measured: Option<BTreeMap<i64, f64>> = match ranked.metric.reported() {
-                Some(name) => Some(reader.measured_of(&run.trial.trial_id, name).await?.into_iter().collect()),
+                Some(name) => {
+                    Some(reader.measured_of(&run.trial.trial_id, name).await?.into_iter().collect())
+                }
                 None => None,
             };
             if rows.is_empty() {

@@ -135,7 +135,8 @@ pub(crate) async fn overview(
     let material = material(reader, sweep, ranked, context).await?;
     let document = document(ranked, how, material, Vec::new());
     let others = others(reader.metric_names(sweep).await?, &ranked.metric);
-    let named = ranked.metric.reported().filter(|name| others.iter().any(|other| other == name)).map(str::to_owned);
+    let named =
+        ranked.metric.reported().filter(|name| others.iter().any(|other| other == name)).map(str::to_owned);
     let facts = Facts {
         now,
         about: about(first.as_ref(), rows),

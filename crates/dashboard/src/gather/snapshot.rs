@@ -46,16 +46,24 @@ pub(crate) async fn report(
     // The same data give the same report, so its time is that of the data.
     let times = rows.iter().filter_map(|row| row.finished_at.or(row.started_at));
     let now = times.max().unwrap_or(counts.updated_at);
-    let known =
-        Known { rows: &rows, counts: &counts, is_trained, planned: planned.as_ref(), values: &values, rate: None, now };
+    let known = Known {
+        rows: &rows,
+        counts: &counts,
+        is_trained,
+        planned: planned.as_ref(),
+        values: &values,
+        rate: None,
+        now,
+    };
     let situation = situation(&known);
     let verdict = situation.verdict.clone();
     let ranked: Ranked = ranked_rows(reader, sweep, rows.clone(), how).await?;
     let (mut configs, mut samples) = (Configs::default(), Samples::default());
     let all = (situation, rows.as_slice(), now);
     let overview = overview(reader, sweep, (&ranked, how), all, &mut configs, context).await?;
-    let mut of =
-        async |metric: &CurveMetric| curves(reader, &ranked, (metric, POINTS), &mut samples, &mut configs, context).await;
+    let mut of = async |metric: &CurveMetric| {
+        curves(reader, &ranked, (metric, POINTS), &mut samples, &mut configs, context).await
+    };
     let mut others = BTreeMap::new();
     for name in &overview.curves {
         others.insert(name.clone(), of(&CurveMetric::Other(name.clone())).await?);

@@ -329,7 +329,7 @@ pub struct Snapshot {
 pub struct SnapshotCurves {
     /// Validation losses.
     pub valid: Curves,
-    /// Of metrics other than losses, by name.
+    /// Metrics other than losses, by name.
     #[serde(flatten)]
     pub others: BTreeMap<String, Curves>,
     /// Training losses.

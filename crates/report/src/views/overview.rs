@@ -232,7 +232,8 @@ fn mean_interval(own: &[&RunResult]) -> Option<(f64, f64)> {
 }
 
 fn wall_ms(own: &[&RunResult]) -> Option<f64> {
-    let is_done = |state| matches!(state, RunState::Done(_) | RunState::Unreached(_) | RunState::Unreported(_));
+    let is_done =
+        |state| matches!(state, RunState::Done(_) | RunState::Unreached(_) | RunState::Unreported(_));
     let times = own.iter().filter(|run| is_done(run.state)).filter_map(|run| {
         let time = run.trial.finished_at? - run.trial.started_at?;
         (time >= 0).then_some(time as f64)

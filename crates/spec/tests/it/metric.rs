@@ -28,7 +28,8 @@ fn read(task: &str, metric: &str) -> Result<Metric, String> {
 fn a_metric_has_a_name_and_a_goal() {
     let (low, high) = (Direction::LowerIsBetter, Direction::HigherIsBetter);
     let own = |name: &str, direction| Metric::Own { name: name.to_owned(), direction };
-    let target = |name: &str, direction, value| Metric::StepsTo(Target { name: name.to_owned(), direction, value });
+    let target =
+        |name: &str, direction, value| Metric::StepsTo(Target { name: name.to_owned(), direction, value });
     for (task, text, expected) in [
         (MODEL, "final", Metric::Final),
         (MODEL, "valid_loss", Metric::Final),
@@ -53,13 +54,21 @@ fn other_metrics_are_refused() {
         (MODEL, "3", "7:9: metric: expected the name of a metric"),
         (MODEL, "valid_los", "metric: unknown metric `valid_los` (did you mean `valid_loss`?)"),
         (MODEL, "{name: bleu, goal: maximize}", "unknown metric `bleu`: a built-in model has final, best"),
-        (PROGRAM, "bleu", "whether a lower or a higher `bleu` is better is missing (write {name: bleu, goal: maximize}"),
+        (
+            PROGRAM,
+            "bleu",
+            "whether a lower or a higher `bleu` is better is missing (write {name: bleu, goal: maximize}",
+        ),
         (PROGRAM, "{name: bleu, goal: max}", "metric.goal: expected one of `minimize` and `maximize`"),
         (PROGRAM, "{goal: maximize}", "missing key `name`"),
         (PROGRAM, "{name: bleu, gaol: maximize}", "unknown key `gaol` (did you mean `goal`?)"),
         (PROGRAM, "{name: loss, goal: minimize}", "`loss` is ambiguous: write `train_loss` or `valid_loss`"),
         (PROGRAM, "{name: val_loss, goal: minimize}", "did you mean `valid_loss`?"),
-        (MODEL, "{name: valid_accuracy, goal: minimize}", "a higher `valid_accuracy` is better: this goal contradicts it"),
+        (
+            MODEL,
+            "{name: valid_accuracy, goal: minimize}",
+            "a higher `valid_accuracy` is better: this goal contradicts it",
+        ),
         (MODEL, "test_loss", "`test_loss` can't decide a sweep: test data never choose a config"),
         (MODEL, "{steps_to: 3}", "metric.steps_to: expected a metric and its target"),
         (MODEL, "{steps_to: {valid_loss: low}}", "metric.steps_to.valid_loss: expected a number"),

@@ -139,7 +139,8 @@ async fn metric_values(writer: &mut Writer, shard: &mut Reader, ids: Arc<str>) -
     );
     let found = on!(shard.conn(), c => sqlx::query_as(AssertSqlSafe(sql)).bind(&*ids).fetch_all(c).await);
     let found: Vec<MetricValue> = found.map_err(|error| shard_fault(shard, error))?;
-    let rows =
-        found.into_iter().map(|row| vec![row.trial_id.into(), row.name.into(), row.step.into(), row.value.into()]);
+    let rows = found
+        .into_iter()
+        .map(|row| vec![row.trial_id.into(), row.name.into(), row.step.into(), row.value.into()]);
     insert(writer.backend.conn(), "INSERT INTO metric_values (trial_id, name, step, value)", rows, "").await
 }
