@@ -85,7 +85,7 @@ fn name(kind: Kind) -> &'static str {
     match kind {
         Kind::Integer | Kind::Time => "integer",
         Kind::Real => "real",
-        Kind::Text | Kind::Axes | Kind::Files | Kind::Json => "text",
+        Kind::Text | Kind::Axes | Kind::Files | Kind::Metrics | Kind::Json => "text",
     }
 }
 

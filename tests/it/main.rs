@@ -24,6 +24,7 @@ mod layers;
 mod libraries_page;
 mod looks;
 mod lr;
+mod metrics;
 mod new;
 mod origins;
 mod outputs;

@@ -122,10 +122,15 @@ fn matches(value: &Json, schema: &Json, at: &str) -> Result<(), String> {
         }
         (Json::Object(fields), _, Some(known)) => {
             let (own, named): (Vec<_>, Vec<_>) = (fields.keys().collect(), known.keys().collect());
-            if own != named {
+            let (first, more) = own.split_at_checked(named.len()).unwrap_or((&own, &[]));
+            let others = schema.get("additionalProperties");
+            if first != named || (!more.is_empty() && others.is_none()) {
                 return Err(format!("{at}: the fields {own:?} are not {named:?}"));
             }
-            fields.iter().try_for_each(|(key, value)| matches(value, &known[key], &format!("{at}.{key}")))
+            fields.iter().try_for_each(|(key, value)| {
+                let of = known.get(key).or(others).unwrap_or(&Json::Null);
+                matches(value, of, &format!("{at}.{key}"))
+            })
         }
         _ => Ok(()),
     }
@@ -204,6 +209,10 @@ fn the_page_of_outputs_lists_every_field() {
         for (field, own) in object["properties"].as_object().expect("fields") {
             let meaning = own["description"].as_str().expect("text").replace('|', "\\|");
             writeln!(page, "| `{field}` | {} | {meaning} |", type_name(own)).expect("memory");
+        }
+        if let Some(own) = object.get("additionalProperties") {
+            let meaning = own["description"].as_str().expect("text");
+            writeln!(page, "| NAME | {} | {meaning} |", type_name(own)).expect("memory");
         }
     }
     hold(&root().join("docs/reference/outputs.md"), &page);

@@ -18,6 +18,8 @@ pub(crate) struct Output {
     pub is_list: bool,
     /// The fields of each object.
     pub fields: fn() -> Vec<Field>,
+    /// The meaning of further fields, whose names depend on the sweep; all are numbers.
+    pub others: Option<&'static str>,
 }
 
 /// A field of an object.
@@ -67,7 +69,7 @@ const fn list(
     summary: &'static str,
     fields: fn() -> Vec<Field>,
 ) -> Output {
-    Output { name, command, summary, is_list: true, fields }
+    Output { name, command, summary, is_list: true, fields, others: None }
 }
 
 const fn object(
@@ -76,7 +78,7 @@ const fn object(
     summary: &'static str,
     fields: fn() -> Vec<Field>,
 ) -> Output {
-    Output { name, command, summary, is_list: false, fields }
+    Output { name, command, summary, is_list: false, fields, others: None }
 }
 
 /// All outputs.
@@ -95,7 +97,10 @@ pub(crate) const OUTPUTS: &[Output] = &[
     list("processes", "sweep status --processes", "The processes that train.", processes),
     list("jobs", "sweep status --jobs", "The Slurm jobs of the store.", jobs),
     list("trial", "sweep show TRIAL", "One trial; the list has one element.", trial),
-    list("steps", "sweep show TRIAL --metrics", "The steps of a trial, in order.", steps),
+    Output {
+        others: Some("other metrics of the step under their names"),
+        ..list("steps", "sweep show TRIAL --metrics", "The steps of a trial, in order.", steps)
+    },
     list("audit", "sweep audit", "What rules of early stopping would have saved and lost.", audit),
     list("expectations", "sweep expect FILE", "Expected losses of a task with a closed form.", expectations),
     list(
@@ -141,7 +146,11 @@ fn objects(output: &Output) -> Json {
     let required: Vec<&str> = fields.iter().map(|field| field.name).collect();
     let properties: Map<String, Json> =
         fields.iter().map(|field| (field.name.to_owned(), property(field))).collect();
-    json!({ "type": "object", "required": required, "properties": properties })
+    let mut schema = json!({ "type": "object", "required": required, "properties": properties });
+    if let Some(meaning) = output.others {
+        schema["additionalProperties"] = json!({ "type": ["number", "null"], "description": meaning });
+    }
+    schema
 }
 
 fn property(field: &Field) -> Json {
@@ -197,11 +206,15 @@ fn ranking() -> Vec<Field> {
             "against the first schedule: `first`, `better`, `worse`, `equivalent`, `undecided` or `same`",
         ),
         field("diverged", Integer, "number of diverged runs of the config"),
+        field("unreported", Integer, "number of its finished runs without the metric"),
+        field("unreached", Integer, "number of its runs that did not reach the target"),
         field("missing", Integer, "number of its runs that are not trained yet"),
         field("diverged_in_grid", Integer, "number of diverged runs of the schedule"),
+        maybe("seconds", Number, "mean seconds until the target was reached, if the metric has a target"),
         maybe("test_loss", Number, "mean test loss"),
         maybe("test_accuracy", Number, "mean test accuracy, from 0 to 1"),
         field("steps", Integer, "length of the runs in steps"),
+        field("metric", Text, "the ranked metric, a value of --metric"),
     ]
 }
 
@@ -272,6 +285,7 @@ fn comparison() -> Vec<Field> {
             Integer,
             "number of seeds that find the seen difference with a probability of 80 %",
         ),
+        field("expected_runs", Objects(""), "expected number of runs with planned looks, by true difference"),
         field("ranking", Objects("ranking"), "the two schedules in the ranking"),
         field("seeds", Objects(""), "`seed`, the value of each schedule under its name, `difference`"),
         field(
@@ -289,6 +303,11 @@ fn plan() -> Vec<Field> {
         field("schedules", Integer, "number of schedules"),
         field("seeds", Integer, "number of seeds of the first round"),
         field("deciding_trials", Integer, "number of trials that follow when the best configs are known"),
+        field(
+            "expected_deciding_trials",
+            Objects(""),
+            "their expected number with planned looks, by true difference",
+        ),
         field("runs_asked", Integer, "number of runs of the grid"),
         field("trials", Integer, "number of distinct trials among them"),
         field("merged", Integer, "number of runs that are the same as another one"),
@@ -353,7 +372,7 @@ fn trial() -> Vec<Field> {
     let ty = |kind: Kind| match kind {
         Kind::Integer => Integer,
         Kind::Real => Number,
-        Kind::Text | Kind::Time | Kind::Axes | Kind::Files | Kind::Json => Text,
+        Kind::Text | Kind::Time | Kind::Axes | Kind::Files | Kind::Metrics | Kind::Json => Text,
     };
     let shown =
         || COLUMNS.iter().filter(|c| c.output != spec::record::Output::Database && c.source != Source::Cell);

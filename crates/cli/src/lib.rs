@@ -10,6 +10,7 @@ mod global;
 mod input;
 mod json_outputs;
 mod live;
+mod measured;
 mod observer;
 mod output;
 mod progress;

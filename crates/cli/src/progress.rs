@@ -204,7 +204,7 @@ impl Progress {
                 let members = self.stages.get(stage).map_or(0, |stage| stage.members);
                 self.count((members * rows.len()) as u64);
             }
-            Event::Checkpoint { .. } | Event::Loaded { .. } => {}
+            Event::Checkpoint { .. } | Event::Loaded { .. } | Event::Measured { .. } => {}
             Event::Ended { trial_id, outcome, .. } => self.ended(trial_id, outcome),
         }
         self.draw();

@@ -17,8 +17,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::{StreamExt, stream};
 use report::assets;
+use spec::metric::{NAMES, Requested};
 use sweep::ranked::RankBy;
-use sweep::results::Metric;
 
 use crate::access::{Access, Found, without_token};
 use crate::error::ApiError;
@@ -211,9 +211,8 @@ impl Asked {
     }
 
     fn how(&self) -> Result<RankBy, ApiError> {
-        let metric: Option<Metric> =
-            self.parsed("metric", "final, best, tail:N (as in tail:50), test_loss or accuracy")?;
-        Ok(RankBy { metric: metric.unwrap_or_default(), budget: self.budget()?, rope: None })
+        let metric: Option<Requested> = self.parsed("metric", NAMES)?;
+        Ok(RankBy { metric, budget: self.budget()?, rope: None })
     }
 
     fn points(&self, default: u64) -> Result<u64, ApiError> {
@@ -246,9 +245,7 @@ async fn curves(State(app): App, parameters: Parameters) -> Result<Response, Api
     let metric = match asked.text("metric") {
         None | Some("valid") => CurveMetric::Valid,
         Some("train") => CurveMetric::Train,
-        Some(other) => {
-            return Err(ApiError::wrong(format_args!("`metric`: expected valid or train, found `{other}`")));
-        }
+        Some(other) => CurveMetric::Other(other.to_owned()),
     };
     let how = RankBy { budget: asked.budget()?, ..RankBy::default() };
     let (sweep, points) = (asked.sweep()?, asked.points(400)?);

@@ -373,7 +373,7 @@ impl Thread {
             Question::Curves { sweep, how, metric, points } => {
                 let key = format!("curves {how:?} {metric:?} {points}");
                 let make =
-                    async |thread: &mut Self, sweep: &str| thread.curves(sweep, &how, metric, points).await;
+                    async |thread: &mut Self, sweep: &str| thread.curves(sweep, &how, &metric, points).await;
                 self.made(&sweep, key, make).await
             }
             Question::Stages { sweep } => {
@@ -438,7 +438,7 @@ impl Thread {
         if self.ranked.len() >= MOST_RANKED {
             self.ranked.remove(0);
         }
-        self.ranked.push((sweep.to_owned(), *how, version, Arc::clone(&ranked)));
+        self.ranked.push((sweep.to_owned(), how.clone(), version, Arc::clone(&ranked)));
         Ok(ranked)
     }
 
@@ -457,7 +457,7 @@ impl Thread {
         &mut self,
         sweep: &str,
         how: &RankBy,
-        metric: CurveMetric,
+        metric: &CurveMetric,
         points: u64,
     ) -> Result<Bytes, ApiError> {
         let ranked = self.ranked(sweep, how).await?;

@@ -9,6 +9,8 @@ use axum::body::Bytes;
 use report::views::{State, Trials};
 use store::{Reader, SweepCounts, TrialRecord, now};
 use sweep::completeness::Planned;
+use sweep::results::Values;
+use sweep::stored::values;
 use sweep::{Context, Error};
 
 use crate::feed::Feed;
@@ -60,6 +62,8 @@ pub(crate) struct Watched {
     is_trained: bool,
     text: String,
     planned: Option<Planned>,
+    /// The values of the sweep's metric.
+    values: Values,
     /// The situation of this version, with the rate.
     situation: Option<(u64, Situation)>,
     /// The counter of the database at the last read.
@@ -94,6 +98,7 @@ impl Watched {
             is_trained: false,
             text: String::new(),
             planned: None,
+            values: Values::default(),
             situation: None,
             counter: None,
             read_at: 0,
@@ -209,6 +214,8 @@ impl Watched {
         if is_whole {
             self.set_rows(reader.results(&self.sweep).await?);
         }
+        let metric = self.planned.as_ref().map(|planned| planned.spec().metric.clone()).unwrap_or_default();
+        self.values = values(reader, &self.sweep, &metric).await?;
         self.read_at = now;
         self.counts = counts;
         self.measure();
@@ -318,6 +325,7 @@ impl Watched {
             counts: &self.counts,
             is_trained: self.is_trained,
             planned: self.planned.as_ref(),
+            values: &self.values,
             rate: self.rate(),
             now: now(),
         });

@@ -1,6 +1,9 @@
 //! Parses the reports of a program, one JSON object per line. `run` decides what a report means for a run.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value as Json};
+use spec::metric::{REPORT_KEYS, check_name};
 
 /// Maximum length of a line in bytes.
 pub(crate) const MAX_LINE_BYTES: usize = 64 << 10;
@@ -33,6 +36,8 @@ pub(crate) struct Metrics {
     pub(crate) test_loss: Option<f64>,
     pub(crate) test_accuracy: Option<f64>,
     pub(crate) weights_hash: Option<String>,
+    /// Metrics under other names.
+    pub(crate) own: BTreeMap<String, f64>,
 }
 
 impl Metrics {
@@ -52,22 +57,9 @@ impl Metrics {
         later(&mut self.test_loss, more.test_loss);
         later(&mut self.test_accuracy, more.test_accuracy);
         self.weights_hash = more.weights_hash.or(self.weights_hash.take());
+        self.own.extend(more.own);
     }
 }
-
-/// The keys of a report of a step.
-const KEYS: [&str; 10] = [
-    "step",
-    "lr",
-    "train_loss",
-    "grad_norm",
-    "valid_loss",
-    "valid_accuracy",
-    "test_loss",
-    "test_accuracy",
-    "weights_hash",
-    "checkpoint",
-];
 
 /// The keys of an lr request.
 const REQUEST_KEYS: [&str; 3] = ["ask", "train_loss", "grad_norm"];
@@ -102,15 +94,9 @@ pub(crate) fn read(object: &Map<String, Json>) -> Result<Report, String> {
     if let Some(files) = object.get(LOADED) {
         return loaded(object, files);
     }
-    let (step_key, keys) =
-        if object.contains_key("ask") { ("ask", &REQUEST_KEYS[..]) } else { ("step", &KEYS[..]) };
-    if let Some(unknown) = object.keys().find(|key| !keys.contains(&key.as_str())) {
-        let known = keys.join(", ");
-        return Err(match schedule::problem::nearest(unknown, keys.iter().copied()) {
-            Some(near) => format!("unknown key `{unknown}` (did you mean `{near}`?)"),
-            None => format!("unknown key `{unknown}`, expected one of {known}"),
-        });
-    }
+    let is_request = object.contains_key("ask");
+    let step_key = if is_request { "ask" } else { "step" };
+    let own = if is_request { check_request(object).map(|()| BTreeMap::new()) } else { own_metrics(object) }?;
     let step = match object.get(step_key) {
         Some(step) => {
             step.as_u64().ok_or_else(|| format!("`{step_key}`: expected a whole number, at least 0"))?
@@ -132,6 +118,7 @@ pub(crate) fn read(object: &Map<String, Json>) -> Result<Report, String> {
         test_loss: number("test_loss")?,
         test_accuracy: number("test_accuracy")?,
         weights_hash: text("weights_hash")?,
+        own,
     };
     let fractions = [("valid_accuracy", metrics.valid_accuracy), ("test_accuracy", metrics.test_accuracy)];
     for (key, share) in fractions {
@@ -144,7 +131,7 @@ pub(crate) fn read(object: &Map<String, Json>) -> Result<Report, String> {
     if let Some(norm) = metrics.grad_norm.filter(|norm| *norm < 0.0) {
         return Err(format!("`grad_norm`: expected a number of at least 0, found {norm}"));
     }
-    if step_key == "ask" {
+    if is_request {
         return Ok(Report::LrRequest { step, metrics });
     }
     let checkpoint = text("checkpoint")?;
@@ -152,6 +139,27 @@ pub(crate) fn read(object: &Map<String, Json>) -> Result<Report, String> {
         return Err("no metrics and no checkpoint".to_owned());
     }
     Ok(Report::Step { step, metrics, checkpoint })
+}
+
+/// Checks the keys of an lr request.
+fn check_request(object: &Map<String, Json>) -> Result<(), String> {
+    let Some(unknown) = object.keys().find(|key| !REQUEST_KEYS.contains(&key.as_str())) else {
+        return Ok(());
+    };
+    Err(match schedule::problem::nearest(unknown, REQUEST_KEYS) {
+        Some(near) => format!("unknown key `{unknown}` (did you mean `{near}`?)"),
+        None => format!("unknown key `{unknown}`, expected one of {}", REQUEST_KEYS.join(", ")),
+    })
+}
+
+/// The metrics under names of the program's own.
+fn own_metrics(object: &Map<String, Json>) -> Result<BTreeMap<String, f64>, String> {
+    let mut own = BTreeMap::new();
+    for key in object.keys().filter(|key| !REPORT_KEYS.contains(&key.as_str())) {
+        check_name(key)?;
+        own.extend(number(object, key)?.map(|value| (key.clone(), value)));
+    }
+    Ok(own)
 }
 
 /// A report of loaded files, which must not have other keys.
@@ -206,6 +214,8 @@ mod tests {
         let (_, metrics, _) = step(r#"{"step": 3, "train_loss": NaN, "valid_loss": -Infinity}"#);
         assert!(metrics.train_loss.is_some_and(f64::is_nan));
         assert_eq!(metrics.valid_loss, Some(f64::NEG_INFINITY));
+        let (_, metrics, _) = step(r#"{"step": 3, "bleu": 31.5, "eval/f1": null, "ppl": NaN}"#);
+        assert_eq!((metrics.own.get("bleu"), metrics.own.len()), (Some(&31.5), 2));
         let (.., checkpoint) = step(r#"{"step": 3, "checkpoint": "a NaN.pt"}"#);
         assert_eq!(checkpoint.as_deref(), Some("a NaN.pt"));
         assert_eq!(
@@ -228,7 +238,10 @@ mod tests {
             (r#"{"step": 1.5, "train_loss": 1}"#, "expected a whole number"),
             (r#"{"step": 1, "train_loss": "low"}"#, "`train_loss`: expected a number"),
             (r#"{"step": 1, "train_los": 1}"#, "did you mean `train_loss`?"),
-            (r#"{"step": 1, "bleu": 1}"#, "expected one of step"),
+            (r#"{"step": 1, "bleu": "high"}"#, "`bleu`: expected a number"),
+            (r#"{"step": 1, "val_loss": 1}"#, "did you mean `valid_loss`?"),
+            (r#"{"step": 1, "loss": 1}"#, "write `train_loss` or `valid_loss`"),
+            (r#"{"step": 1, "b l": 1}"#, "can't be the name of a metric"),
             (r#"{"step": 1, "valid_accuracy": 85}"#, "a fraction from 0 to 1"),
             (r#"{"step": 1, "train_loss": 1, "grad_norm": -1}"#, "expected a number of at least 0"),
             (r#"{"ask": 1, "valid_loss": 1}"#, "unknown key `valid_loss`"),

@@ -34,6 +34,9 @@ struct SideCar {
     /// The first loss, as bits.
     first_loss: Option<u64>,
     digest: String,
+    /// The last value of each metric of the program's own, as bits.
+    #[serde(default)]
+    metrics: BTreeMap<String, u64>,
     /// The files that the program had loaded, with their hashes.
     #[serde(default)]
     loaded: BTreeMap<String, String>,
@@ -68,6 +71,7 @@ pub(crate) fn save(folder: &Folder, run: &Run<'_>, path: &Path) -> Result<String
         fingerprint: fingerprint(path),
         first_loss: run.first_loss.map(f64::to_bits),
         digest: run.digest.hex(),
+        metrics: run.own.iter().map(|(name, value)| (name.clone(), value.to_bits())).collect(),
         loaded: run.loaded.clone(),
         schedule: run.state.clone(),
     };
@@ -107,6 +111,7 @@ pub(crate) fn load(dir: &Path, file: &str, run: &mut Run<'_>) -> Result<Resume, 
         return Err(unusable(&path, &format!("{name}, which the program had loaded, has changed since")));
     }
     run.loaded = found.loaded;
+    run.own = found.metrics.into_iter().map(|(name, bits)| (name, f64::from_bits(bits))).collect();
     run.digest = Digest::from_hex(&found.digest).ok_or_else(|| unusable(&path, "its digest is invalid"))?;
     run.first_loss = found.first_loss.map(f64::from_bits);
     run.state = found.schedule;

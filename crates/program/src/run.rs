@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use schedule::vectors::Plain;
 use schedule::{AfterUpdate, BeforeUpdate, Feedback, State};
-use spec::event::{Event, Final, Outcome, StepRow};
+use spec::event::{Event, Final, Measured, Outcome, StepRow};
+use spec::metric::VALID_ACCURACY;
+use spec::record;
 use spec::trial::Trial;
 use trainer::{Digest, Emit, Emitter};
 
@@ -30,6 +32,8 @@ pub(crate) struct Run<'a> {
     last_answer: Option<Answer>,
     /// The metrics of the last complete step.
     last: Metrics,
+    /// The last value of each metric under a name of the program's own.
+    pub(crate) own: BTreeMap<String, f64>,
     /// Number of steps that were reported since this start.
     reported: u64,
     /// The largest distance in steps from one of them to the next.
@@ -71,6 +75,7 @@ impl<'a> Run<'a> {
             open: None,
             last_answer: None,
             last: Metrics::default(),
+            own: BTreeMap::new(),
             reported: 0,
             longest_gap: 0,
             emitter: Emitter::new(stage),
@@ -225,6 +230,11 @@ impl<'a> Run<'a> {
         let row = StepRow { step, lr, train_loss, grad_norm: metrics.grad_norm.unwrap_or(f64::NAN) };
         let valid = metrics.valid_loss.map(|loss| (self.trial.id.clone(), loss));
         self.emitter.add(row, valid.into_iter().collect());
+        let accuracy = metrics.valid_accuracy.map(|value| (VALID_ACCURACY.to_owned(), value));
+        for (name, value) in metrics.own.clone().into_iter().chain(accuracy) {
+            self.emitter.measure(Measured { trial_id: self.trial.id.clone(), step, name, value });
+        }
+        self.own.extend(metrics.own.clone());
     }
 
     /// Checks that the program reported all metrics of a step that the schedule's rules need.
@@ -394,6 +404,7 @@ impl<'a> Run<'a> {
             valid_accuracy: metrics.valid_accuracy,
             test_loss: metrics.test_loss,
             test_accuracy: metrics.test_accuracy,
+            metrics: record::Metrics(std::mem::take(&mut self.own)),
             digest: self.digest.hex(),
             weights_hash: metrics.weights_hash,
         })

@@ -21,8 +21,8 @@ pub struct Step {
     pub lr: f64,
     /// Loss of its batch.
     pub train_loss: f64,
-    /// Validation loss after it, if it was measured.
-    pub valid_loss: Option<f64>,
+    /// Validation loss after it, or the metric of [`Material::metric`], if it was measured.
+    pub measured: Option<f64>,
 }
 
 /// The input of a report, in addition to the ranking.
@@ -40,6 +40,8 @@ pub struct Material {
     pub environment: Vec<(String, String)>,
     /// Path and value of each axis, by config.
     pub axes: std::collections::BTreeMap<String, Vec<(String, String)>>,
+    /// The name of the metric that the steps have in place of the validation loss.
+    pub metric: Option<String>,
     /// The runs that judge each schedule, step by step, in the order of the ranking.
     pub runs: Vec<(String, Vec<Vec<Step>>)>,
 }
@@ -55,7 +57,7 @@ pub fn compose(
     let validated = draws_validation(&material);
     let curves = material.runs.iter().map(|(schedule, runs)| {
         let line = ranking.lines.iter().find(|line| line.schedule == *schedule);
-        let all = line.map_or(0, |line| line.n + line.diverged).max(runs.len());
+        let all = line.map_or(0, Line::ended).max(runs.len());
         Curve { runs: (runs.len(), all), ..curve(schedule, runs, validated) }
     });
     let question = material.file_text.lines().next().and_then(|line| line.strip_prefix('#'));
@@ -69,7 +71,11 @@ pub fn compose(
         sensitivity: sensitivity(ranking, results),
         budgets: budgets(ranking, results, options),
         metric: ranking.metric.title.clone(),
-        curve_metric: if validated { "validation loss" } else { "training loss" }.to_owned(),
+        curve_metric: match &material.metric {
+            Some(name) => name.replace('_', " "),
+            None if validated => "validation loss".to_owned(),
+            None => "training loss".to_owned(),
+        },
         lower_is_better: ranking.metric.direction == Direction::LowerIsBetter,
         pairs_tested: ranking.family.pairs_tested(),
         sweep: material.sweep,
@@ -80,11 +86,14 @@ pub fn compose(
     }
 }
 
-/// Whether the curves show validation losses: every run has at least 3, or no run has training losses.
+/// Whether the curves show what was measured: another metric, or validation losses if every run has at least 3 or no run has
+/// training losses.
 fn draws_validation(material: &Material) -> bool {
     let runs = || material.runs.iter().flat_map(|(_, runs)| runs);
-    let evaluations = |run: &Vec<Step>| run.iter().filter(|step| step.valid_loss.is_some()).count();
-    runs().all(|run| evaluations(run) >= 3) || !runs().flatten().any(|step| step.train_loss.is_finite())
+    let evaluations = |run: &Vec<Step>| run.iter().filter(|step| step.measured.is_some()).count();
+    material.metric.is_some()
+        || runs().all(|run| evaluations(run) >= 3)
+        || !runs().flatten().any(|step| step.train_loss.is_finite())
 }
 
 /// The verdict in a sentence; it claims no more than the tests support.
@@ -172,6 +181,8 @@ fn ranked(ranking: &Ranking, line: &Line, material: &Material) -> RankedSchedule
         verdict: line.verdict.name().to_owned(),
         wins: (line.versus.n > 0).then_some((line.versus.wins, line.versus.n)),
         diverged: line.diverged,
+        unreported: line.unreported,
+        unreached: line.unreached,
         accuracy: line.test_accuracy,
         steps: line.steps,
         tie_group: line.tie_group.unwrap_or(0),
@@ -192,7 +203,7 @@ fn curve(schedule: &str, runs: &[Vec<Step>], validated: bool) -> Curve {
     let every = all.div_ceil(POINTS);
     let ends: Vec<u64> = if validated {
         let at: Vec<u64> =
-            first.iter().filter(|step| step.valid_loss.is_some()).map(|step| step.step + 1).collect();
+            first.iter().filter(|step| step.measured.is_some()).map(|step| step.step + 1).collect();
         let every = at.len().div_ceil(POINTS).max(1);
         at.iter().rev().step_by(every).rev().copied().collect()
     } else {
@@ -203,7 +214,7 @@ fn curve(schedule: &str, runs: &[Vec<Step>], validated: bool) -> Curve {
         let values = runs.iter().filter_map(|run| {
             if validated {
                 let at = usize::try_from(end).ok()?.checked_sub(1)?;
-                return run.get(at)?.valid_loss;
+                return run.get(at)?.measured;
             }
             let end = usize::try_from(end).ok()?.min(run.len());
             let interval = run.get(end.saturating_sub(every)..end)?;

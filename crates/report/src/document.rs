@@ -91,6 +91,10 @@ pub struct RankedSchedule {
     pub wins: Option<(f64, usize)>,
     /// Number of diverged runs.
     pub diverged: usize,
+    /// Number of finished runs without the metric.
+    pub unreported: usize,
+    /// Number of finished runs that did not reach the target.
+    pub unreached: usize,
     /// Mean test accuracy, 0 to 1.
     pub accuracy: Option<f64>,
     /// Length of a run in steps.

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::document::{Document, RankedSchedule};
-use crate::ranking_rows::{ACCURACY, P_ADJUSTED, P_RAW, TOO_FEW, mean, p_value, wins};
+use crate::ranking_rows::{ACCURACY, Center, P_ADJUSTED, P_RAW, TOO_FEW, p_value, wins};
 use verdict::numbers::{Rounding, accuracy, capital, short};
 
 /// The document as Markdown, ending with a line break.
@@ -65,21 +65,27 @@ pub(crate) fn head(document: &Document) -> Vec<&str> {
     head
 }
 
+fn center(line: &RankedSchedule) -> Center {
+    let RankedSchedule { mean, sd, diverged, unreported, unreached, .. } = *line;
+    Center { mean, sd, diverged, unreported, unreached }
+}
+
 /// The cells of a line of the ranking, for the columns of `head`.
 pub(crate) fn row(document: &Document, line: &RankedSchedule) -> Vec<String> {
     let rounding = Rounding::of(line.mean, line.sd);
     let signed = |x: f64| rounding.signed(x);
     let edge = line.edge.map(|edge| format!(" {}", edge.flag())).unwrap_or_default();
-    let seeds = if line.n + line.diverged == line.requested {
+    let ended = line.n + line.diverged + line.unreported;
+    let seeds = if ended == line.requested {
         line.requested.to_string()
     } else {
-        format!("{} of {}", line.n + line.diverged, line.requested)
+        format!("{ended} of {}", line.requested)
     };
     let mut cells = vec![
         line.ranks.clone(),
         line.schedule.clone(),
         if line.tie_group == 0 { "—".to_owned() } else { format!("{}{edge}", short(line.base_lr)) },
-        mean(rounding, line.mean, line.sd, line.diverged),
+        center(line).shown(rounding),
         line.diff.map(signed).unwrap_or_default(),
         line.interval.map(|(low, high)| format!("{} to {}", signed(low), signed(high))).unwrap_or_default(),
     ];

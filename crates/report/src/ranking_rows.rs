@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use verdict::family::Verdict;
-use verdict::numbers::{Rounding, accuracy, short};
+use verdict::numbers::{Rounding, accuracy, rounded, short};
 use verdict::pair::ALPHA;
 use verdict::ranking::{Edge, Line, Protocol, Ranking};
 use verdict::results::{Grid, Purpose, RunResult, RunState, grids};
@@ -13,6 +13,10 @@ use crate::rows::{Cell, Rows};
 
 /// The column that a ranking without accuracies leaves out.
 pub(crate) const ACCURACY: &str = "test acc.";
+
+/// The columns of a metric with a target.
+const REACHED: &str = "reached";
+const SECONDS: &str = "seconds";
 
 /// Headings of the unadjusted p-value of a pair, and of its p-value adjusted for all pairs.
 pub(crate) const P_RAW: &str = "p raw";
@@ -25,7 +29,7 @@ pub(crate) const TOO_FEW: &str = "too few seeds";
 type Column = (&'static str, fn(usize, &Line) -> Cell);
 
 /// The columns for programs, in full precision.
-const COLUMNS: [Column; 26] = [
+const COLUMNS: [Column; 29] = [
     ("rank", |i, line| line.has_results().then_some(i + 1).into()),
     ("rank_low", |_, line| line.ranks.map(|(low, _)| low).into()),
     ("rank_high", |_, line| line.ranks.map(|(_, high)| high).into()),
@@ -47,8 +51,11 @@ const COLUMNS: [Column; 26] = [
     ("wins", |_, line| (line.versus.n > 0).then_some(line.versus.wins).into()),
     ("verdict", |_, line| line.has_results().then(|| line.verdict.name()).into()),
     ("diverged", |_, line| line.diverged.into()),
+    ("unreported", |_, line| line.unreported.into()),
+    ("unreached", |_, line| line.unreached.into()),
     ("missing", |_, line| line.missing.into()),
     ("diverged_in_grid", |_, line| line.diverged_in_grid.into()),
+    ("seconds", |_, line| line.seconds.into()),
     ("test_loss", |_, line| line.test_loss.into()),
     ("test_accuracy", |_, line| line.test_accuracy.into()),
     ("steps", |_, line| line.steps.into()),
@@ -56,8 +63,10 @@ const COLUMNS: [Column; 26] = [
 
 /// The ranking for programs.
 pub fn rows(ranking: &Ranking) -> Rows {
-    let mut rows = Rows::new(COLUMNS.iter().map(|(name, _)| *name));
-    let row = |(i, line): (usize, &Line)| COLUMNS.iter().map(|(_, of)| of(i, line)).collect();
+    let mut rows = Rows::new(COLUMNS.iter().map(|(name, _)| *name).chain(["metric"]));
+    let metric = || Cell::from(ranking.metric.name.as_str());
+    let row =
+        |(i, line): (usize, &Line)| COLUMNS.iter().map(|(_, of)| of(i, line)).chain([metric()]).collect();
     rows.rows = ranking.lines.iter().enumerate().map(row).collect();
     rows
 }
@@ -67,11 +76,15 @@ pub fn table(ranking: &Ranking) -> Rows {
     let is_family = ranking.family.pairs_tested() > 1;
     let p = if is_family { &[P_RAW, P_ADJUSTED][..] } else { &["p"] };
     let columns = ["rank", "schedule", "best lr", &ranking.metric.title, "vs first", "95 % interval"];
-    let rest = ["wins", "seeds", "diverged", ACCURACY, "steps"];
+    let rest = ["wins", "seeds", REACHED, SECONDS, "diverged", ACCURACY, "steps"];
     let mut rows = Rows::new(columns.into_iter().chain(p.iter().copied()).chain(rest));
     rows.rows = ranking.lines.iter().map(|line| row(ranking, line, is_family)).collect();
     if ranking.lines.iter().all(|line| line.test_accuracy.is_none()) {
         rows.remove(ACCURACY);
+    }
+    if !ranking.metric.has_target {
+        rows.remove(REACHED);
+        rows.remove(SECONDS);
     }
     rows
 }
@@ -83,7 +96,7 @@ fn row(ranking: &Ranking, line: &Line, is_family: bool) -> Vec<Cell> {
         rank_range(line.ranks, line.verdict),
         line.schedule.clone(),
         if line.has_results() { best_lr(line) } else { "—".to_owned() },
-        mean(rounding, line.mean, line.sd, line.diverged),
+        Center::of(line).shown(rounding),
         line.versus.diff.map(signed).unwrap_or_default(),
         line.versus
             .interval
@@ -100,6 +113,8 @@ fn row(ranking: &Ranking, line: &Line, is_family: bool) -> Vec<Cell> {
     cells.extend([
         if line.versus.n > 0 { wins(line.versus.wins, line.versus.n) } else { String::new() },
         counted(line),
+        format!("{}/{}", line.n - line.unreached, line.ended()),
+        line.seconds.map(|seconds| rounded(seconds, 3)).unwrap_or_default(),
         diverged(line),
         line.test_accuracy.map(accuracy).unwrap_or_default(),
         line.steps.to_string(),
@@ -129,6 +144,18 @@ pub(crate) fn column_notes(ranking: &Ranking) -> Vec<String> {
     if ranking.p_floor.is_none() {
         return Vec::new();
     }
+    let mut notes = test_notes(ranking);
+    if ranking.metric.has_target {
+        notes.push(format!(
+            "{REACHED}: runs that reached the target; the others count as one step more than their length; {SECONDS}: mean wall time \
+             until it was reached"
+        ));
+    }
+    notes
+}
+
+/// Footnotes that explain the tests.
+fn test_notes(ranking: &Ranking) -> Vec<String> {
     let pairs = ranking.family.pairs_tested();
     let mut notes = if pairs > 1 {
         vec![
@@ -184,13 +211,33 @@ pub(crate) fn p_value(p: Option<f64>) -> String {
     }
 }
 
-/// A mean with its standard deviation, or why there is none.
-pub(crate) fn mean(rounding: Rounding, mean: Option<f64>, sd: Option<f64>, diverged: usize) -> String {
-    match (mean, sd) {
-        (Some(mean), Some(sd)) => format!("{} ± {}", rounding.number(mean), rounding.number(sd)),
-        (Some(mean), None) => rounding.number(mean),
-        (None, _) if diverged > 0 => "diverged".to_owned(),
-        (None, _) => "—".to_owned(),
+/// The mean of a schedule's runs, and what it leaves out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Center {
+    pub(crate) mean: Option<f64>,
+    pub(crate) sd: Option<f64>,
+    pub(crate) diverged: usize,
+    pub(crate) unreported: usize,
+    pub(crate) unreached: usize,
+}
+
+impl Center {
+    fn of(line: &Line) -> Self {
+        let Line { mean, sd, diverged, unreported, unreached, .. } = *line;
+        Self { mean, sd, diverged, unreported, unreached }
+    }
+
+    /// The mean with its standard deviation, or why there is none.
+    pub(crate) fn shown(self, rounding: Rounding) -> String {
+        // Runs that did not reach the target need more steps than they count as.
+        let bound = if self.unreached > 0 { "≥ " } else { "" };
+        match (self.mean, self.sd) {
+            (Some(mean), Some(sd)) => format!("{bound}{} ± {}", rounding.number(mean), rounding.number(sd)),
+            (Some(mean), None) => format!("{bound}{}", rounding.number(mean)),
+            (None, _) if self.diverged > 0 => "diverged".to_owned(),
+            (None, _) if self.unreported > 0 => "not reported".to_owned(),
+            (None, _) => "—".to_owned(),
+        }
     }
 }
 
@@ -212,8 +259,8 @@ pub(crate) fn wins(wins: f64, n: usize) -> String {
 
 fn counted(line: &Line) -> String {
     match line.missing {
-        0 => format!("{}", line.n + line.diverged),
-        _ => format!("{} of {}", line.n + line.diverged, line.requested()),
+        0 => format!("{}", line.ended()),
+        _ => format!("{} of {}", line.ended(), line.requested()),
     }
 }
 

@@ -13,8 +13,10 @@ use crate::rows::{Cell, Format};
 
 fn run(schedule: &str, seed: i64, state: RunState) -> RunResult {
     let score = match state {
-        RunState::Done(value) => Some(Score { value, direction: Direction::LowerIsBetter }),
-        RunState::Diverged => Some(Score::worst(Direction::LowerIsBetter)),
+        RunState::Done(value) | RunState::Unreached(value) => {
+            Some(Score { value, direction: Direction::LowerIsBetter })
+        }
+        RunState::Diverged | RunState::Unreported(_) => Some(Score::worst(Direction::LowerIsBetter)),
         RunState::Missing | RunState::Failed => None,
     };
     let trial = TrialRecord {
@@ -94,7 +96,8 @@ fn several_pairs_have_two_p_values() {
 #[test]
 fn an_accuracy_keeps_its_sign_and_direction() {
     let direction = Direction::HigherIsBetter;
-    let metric = Metric { name: "accuracy".into(), title: "test accuracy".into(), direction };
+    let metric =
+        Metric { name: "accuracy".into(), title: "test accuracy".into(), direction, has_target: false };
     let mut results = [runs("a", [1.0; 8]), runs("b", [1.0; 8])].concat();
     for run in &mut results {
         let accuracy = if run.trial.schedule == "b" { 0.9 } else { 0.8 };

@@ -179,6 +179,17 @@ pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
     known.into_iter().filter_map(near).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }
 
+/// The known name that is almost certainly meant: it begins with the typed one, or differs in at most two letters. For places
+/// where other names are valid too.
+pub fn misspelt<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = typed.to_lowercase();
+    let is_meant = |name: &&str| {
+        let begins = lower.chars().count() >= 4 && name.starts_with(&lower);
+        *name != typed && (begins || strsim::damerau_levenshtein(&lower, name) <= 2)
+    };
+    known.into_iter().find(is_meant)
+}
+
 /// A number with its noun, as in `1 step` and `2 steps`.
 pub fn counted(n: impl std::fmt::Display, noun: &str) -> String {
     let n = n.to_string();

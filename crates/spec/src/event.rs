@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::record::Metrics;
+
 /// Something that happened in training.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
@@ -43,6 +45,13 @@ pub enum Event {
         rows: Vec<StepRow>,
         /// The evaluations after these steps.
         evaluated: Vec<Evaluated>,
+    },
+    /// Other metrics of steps of a stage, which were emitted before.
+    Measured {
+        /// The stage.
+        stage: u64,
+        /// The values.
+        values: Vec<Measured>,
     },
     /// A checkpoint is on disk, from which each of these trials can be resumed. It follows the rows of every
     /// step before it.
@@ -89,6 +98,20 @@ pub struct Evaluated {
     pub step: u64,
     /// Validation loss.
     pub valid_loss: f64,
+}
+
+/// The value of a metric of one trial, other than its losses: the validation accuracy, or one that a program reports under its own
+/// name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measured {
+    /// The trial.
+    pub trial_id: String,
+    /// The update after which it was measured, from 0.
+    pub step: u64,
+    /// The metric's name.
+    pub name: String,
+    /// The value.
+    pub value: f64,
 }
 
 /// How a trial ended.
@@ -151,6 +174,8 @@ pub struct Final {
     pub test_loss: Option<f64>,
     /// Fraction of test examples that are classified correctly, 0 to 1.
     pub test_accuracy: Option<f64>,
+    /// The last value of each metric that a program reported under its own name.
+    pub metrics: Metrics,
     /// 64 hex digits: chained blake3 hash over the bits of (lr, loss) of every step.
     pub digest: String,
     /// 64 hex digits: blake3 hash of the final weights.

@@ -12,6 +12,7 @@ pub mod event;
 mod id;
 pub mod json;
 pub mod looks;
+pub mod metric;
 mod model;
 pub mod origin;
 pub mod plan;

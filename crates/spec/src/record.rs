@@ -43,6 +43,8 @@ pub enum Kind {
     Axes,
     /// A JSON object: hash by file.
     Files,
+    /// A JSON object: number by name.
+    Metrics,
     /// A JSON object.
     Json,
 }
@@ -139,6 +141,10 @@ field!(String = Text(String), Some, required);
 field!(Status = Text(String), |x| Some(x.name().to_owned()), |x| required(x)?.try_into());
 field!(Purpose = Text(String), |x| Some(x.name().to_owned()), |x| Ok(Purpose::from_name(&required(x)?)));
 field!(Axes = Text(String), |x| Some(object(x.0)), axes);
+field!(Metrics = Text(String), |x| x.to_text(), |x| Ok(x
+    .as_deref()
+    .map(Metrics::of_text)
+    .unwrap_or_default()));
 field!(Option<BTreeMap<String, String>> = Text(String), |x| x.map(object), files);
 
 impl From<&str> for Value {
@@ -213,6 +219,8 @@ record! {
         test_loss: Option<f64> = Real(""), End, Export;
         /// Fraction of test examples that are classified correctly after the last step; never used to choose configs.
         test_accuracy: Option<f64> = Real("0 to 1"), End, Export;
+        /// Last value of each metric that a custom program reported under its own name. NULL without any.
+        metrics: Metrics = Metrics("JSON object"), End, Show;
         /// The step at which the trial diverged.
         diverged_at: Option<i64> = Integer("step"), End, Export;
         /// The loss at that step, possibly infinite. NULL in a `diverged` trial means NaN.
@@ -332,6 +340,26 @@ impl fmt::Display for Status {
     }
 }
 
+/// The last value of each metric of a program's own, by name.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Metrics(pub BTreeMap<String, f64>);
+
+impl Metrics {
+    /// As a JSON object; infinite values and NaN are null. `None` without metrics.
+    fn to_text(&self) -> Option<String> {
+        let number =
+            |value: f64| serde_json::Number::from_f64(value).map_or(serde_json::Value::Null, Into::into);
+        let entries = self.0.iter().map(|(name, value)| (name.clone(), number(*value)));
+        (!self.0.is_empty()).then(|| serde_json::Value::Object(entries.collect()).to_string())
+    }
+
+    /// From a JSON object; null is NaN.
+    fn of_text(text: &str) -> Self {
+        let values: BTreeMap<String, Option<f64>> = serde_json::from_str(text).unwrap_or_default();
+        Self(values.into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN))).collect())
+    }
+}
+
 /// Path and value of each axis of a config.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Axes(pub Vec<(String, String)>);
@@ -379,6 +407,7 @@ mod tests {
             diverged_loss: Some(f64::INFINITY),
             attempts: 2,
             digest: Some("ab".to_owned()),
+            metrics: Metrics(BTreeMap::from([("bleu".to_owned(), 31.5)])),
             loaded: Some(BTreeMap::from([("a.py".to_owned(), "cd".to_owned())])),
             config: "{}".to_owned(),
             ..TrialRecord::default()

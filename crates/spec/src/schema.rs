@@ -72,6 +72,7 @@ fn properties(forms: &mut Forms, run: Run, catalogue: &Catalogue) -> Json {
         ),
         "evaluate": run.evaluate,
         "seeds": seeds(),
+        "metric": metric(forms),
         "extend": extend(),
         "allow": schedules::allow("lints to silence in the whole file"),
         "schedules": {
@@ -365,6 +366,41 @@ fn looks() -> Json {
         ],
         &["looks"],
     )
+}
+
+fn metric(forms: &mut Forms) -> Json {
+    let goal = property(json!({ "enum": ["minimize", "maximize"] }), "which values are better", None);
+    let name = json!({ "type": "string", "minLength": 1, "maxLength": 64 });
+    let target = json!({
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": 1,
+        "additionalProperties": forms.number("a number", json!({})),
+    });
+    json!({
+        "description": "the metric that chooses configs and ranks schedules: final (the validation loss after the last step), \
+                        best, tail:N, valid_accuracy, {name: NAME, goal: maximize} for one that a program reports, or \
+                        {steps_to: {valid_loss: 3.28}}",
+        "default": "final",
+        "anyOf": [
+            name,
+            {
+                "type": "object",
+                "properties": { "name": property(name, "the metric's name", None), "goal": goal },
+                "required": ["name"],
+                "additionalProperties": false,
+            },
+            {
+                "type": "object",
+                "properties": {
+                    "steps_to": property(target, "the number of steps until an evaluation reaches this value", None),
+                    "goal": goal,
+                },
+                "required": ["steps_to"],
+                "additionalProperties": false,
+            },
+        ],
+    })
 }
 
 fn extend() -> Json {

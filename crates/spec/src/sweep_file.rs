@@ -10,6 +10,7 @@ use schedule::tree::{Key, Place, Tree, Value};
 
 use crate::allow::{self, Allow};
 use crate::axes::{self, Axis, Variant};
+use crate::metric::{self, Metric};
 use crate::protocol::{self, Seeds};
 use crate::trial::Task;
 use crate::world::{EmptyWorld, World};
@@ -27,6 +28,8 @@ pub struct Spec {
     pub text: String,
     /// The seeds that choose configs and the seeds that judge them.
     pub seeds: Seeds,
+    /// The metric that chooses configs and ranks schedules.
+    pub metric: Metric,
     /// How often the grid of a schedule whose best lr is at the edge may be extended.
     pub extend: u64,
     /// The grid outside `schedules`: base lr and task of each point.
@@ -157,6 +160,7 @@ fn spec(
         None => Some(Seeds::All(vec![0])),
     };
     let extend = fields.read_or("extend", protocol::default_extend(), problems, protocol::extend);
+    let metric = fields.read_or("metric", Metric::default(), problems, metric::read);
     fields.read_or("allow", Vec::new(), problems, schedule::lint::allow_list);
     let schedules = fields.required("schedules", problems).and_then(|field| schedules(&field, problems));
 
@@ -187,7 +191,12 @@ fn spec(
     let (allows, warnings) = (allow::find(tree, source), ambiguous::warnings(tree, source, world));
     let idle_lr = tree.get("lr").filter(|_| all_own).map(|lr| lr.place);
     let text = source.to_owned();
-    let spec = Spec { name, text, seeds, extend, points, idle_lr, schedules, allows, warnings };
+    let metric = metric.unwrap_or_default();
+    if let Some(field) = tree.get("metric") {
+        let field = Field { tree: field, path: "metric".to_owned() };
+        problems.extend(measured(&metric, &points).map(|message| field.problem(message)));
+    }
+    let spec = Spec { name, text, seeds, metric, extend, points, idle_lr, schedules, allows, warnings };
     problems.extend(tree.get("seeds").and_then(|seeds| looks_with_choice(&spec, seeds)));
     let size = size(&spec);
     if size.is_none_or(|size| size > MAX_TRIALS) {
@@ -212,6 +221,27 @@ fn looks_with_choice(spec: &Spec, seeds: &Tree) -> Option<Problem> {
         format!("planned looks with `each` need one config for each schedule, but {name} has several");
     let problem = Problem::new(seeds.place, "seeds", message);
     Some(problem.with_hint("use {tune: 2, decide: {looks: [8, 12, 20]}}, or write one lr and no axis"))
+}
+
+/// Why the runs of these points can't have the metric that decides. The metrics of a program are not known before it runs.
+fn measured(metric: &Metric, points: &[Point]) -> Option<String> {
+    let built_in = || points.iter().filter(|point| point.task.program().is_none());
+    if let Some(name) = metric.own_name().filter(|_| built_in().next().is_some()) {
+        return Some(format!(
+            "unknown metric `{name}`: a built-in model has {}; other metrics are those that a custom program reports",
+            metric::NAMES
+        ));
+    }
+    if metric.needs_accuracy() && points.iter().any(|point| !point.has_accuracy) {
+        return Some("this model has no accuracy".to_owned());
+    }
+    let once =
+        |point: &Point| point.task.program().is_none() && point.task.evaluate_every >= point.task.steps;
+    (matches!(metric, Metric::StepsTo(_)) && !points.is_empty() && points.iter().all(once)).then(|| {
+        "the runs are evaluated only after their last step, so no run can reach a target earlier: set `evaluate: {every: ...}` to a \
+         shorter interval"
+            .to_owned()
+    })
 }
 
 /// The largest number of trials of a sweep; `None` if it exceeds `u64`.
@@ -260,7 +290,10 @@ fn run_of(tree: &Tree) -> Tree {
             entries
                 .iter()
                 .filter(|(key, _)| {
-                    !matches!(key.name.as_str(), "name" | "seeds" | "extend" | "schedules" | "allow")
+                    !matches!(
+                        key.name.as_str(),
+                        "name" | "seeds" | "metric" | "extend" | "schedules" | "allow"
+                    )
                 })
                 .cloned()
                 .collect(),
@@ -306,7 +339,7 @@ fn points(
 fn point(variant: Variant, needs_lr: bool, world: &dyn World, problems: &mut Vec<Problem>) -> Option<Point> {
     let mut fields = Fields::new(&variant.tree, "", problems)?;
     // So that these names are suggested for a misspelt key.
-    for known in ["name", "seeds", "extend", "schedules", "allow"] {
+    for known in ["name", "seeds", "metric", "extend", "schedules", "allow"] {
         fields.optional(known);
     }
     let base_lr = if needs_lr { fields.read("lr", problems, base_lr()).map(Some) } else { Some(None) };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
-use spec::event::{Evaluated, StepRow};
+use spec::event::{Evaluated, Measured, StepRow};
 use spec::record::Value;
 use sqlx::migrate::{Migration, MigrationType};
 use sqlx::{PgConnection, SqlSafeStr, SqliteConnection};
@@ -218,6 +218,9 @@ pub(crate) trait Events {
 
     /// Writes evaluations, each with its stage.
     async fn write_evaluations(&mut self, evaluated: &[(i64, &Evaluated)]) -> Result<(), Fault>;
+
+    /// Writes the values of other metrics, each with its stage.
+    async fn write_measured(&mut self, measured: &[(i64, &Measured)]) -> Result<(), Fault>;
 }
 
 /// Reported steps of a stage: from `first` up to, not including, `end`.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use spec::event::{Evaluated, Event, Outcome, StepRow};
+use spec::event::{Evaluated, Event, Measured, Outcome, StepRow};
 use spec::record::Value;
 
 use crate::backend::{Backend, Checkpoint, End, Reported, Start, on};
@@ -30,6 +30,10 @@ pub(crate) async fn write(
             pending.add(*stage, rows, evaluated);
             continue;
         }
+        if let Event::Measured { stage, values } = event {
+            pending.measured.extend(values.iter().map(|value| (*stage, value)));
+            continue;
+        }
         pending.write(backend).await?;
         match event {
             Event::Started { trial_ids, step, bits, at } => {
@@ -53,7 +57,7 @@ pub(crate) async fn write(
             Event::Ended { trial_id, outcome, at } => {
                 dropped.extend(backend.end(end(trial_id, outcome, *at)?).await?);
             }
-            Event::Steps { .. } => {}
+            Event::Steps { .. } | Event::Measured { .. } => {}
         }
     }
     pending.write(backend).await?;
@@ -99,6 +103,7 @@ fn end<'a>(trial_id: &'a str, outcome: &Outcome, at: i64) -> Result<End<'a>, Fau
                 ("valid_accuracy", results.valid_accuracy.into()),
                 ("test_loss", results.test_loss.into()),
                 ("test_accuracy", results.test_accuracy.into()),
+                ("metrics", results.metrics.clone().into()),
                 ("digest", results.digest.clone().into()),
                 ("weights_hash", results.weights_hash.clone().into()),
             ],
@@ -134,6 +139,7 @@ fn trials(batch: &[Event]) -> Vec<&str> {
             | Event::Stage { trial_ids, .. }
             | Event::Checkpoint { trial_ids, .. } => ids.extend(trial_ids.iter().map(String::as_str)),
             Event::Steps { evaluated, .. } => ids.extend(evaluated.iter().map(|row| row.trial_id.as_str())),
+            Event::Measured { values, .. } => ids.extend(values.iter().map(|value| value.trial_id.as_str())),
             Event::Loaded { trial_id, .. } | Event::Ended { trial_id, .. } => ids.push(trial_id),
         }
     }
@@ -148,6 +154,7 @@ fn trials(batch: &[Event]) -> Vec<&str> {
 struct Pending<'a> {
     rows: BTreeMap<u64, Vec<&'a StepRow>>,
     evaluated: Vec<(u64, &'a Evaluated)>,
+    measured: Vec<(u64, &'a Measured)>,
 }
 
 impl<'a> Pending<'a> {
@@ -158,33 +165,42 @@ impl<'a> Pending<'a> {
 
     /// Writes everything, and leaves nothing pending.
     async fn write(&mut self, backend: &mut dyn Backend) -> Result<(), Fault> {
-        let Self { rows: by_stage, evaluated } = std::mem::take(self);
-        if by_stage.is_empty() {
-            return Ok(());
+        let Self { rows, evaluated, measured } = std::mem::take(self);
+        write_steps(backend, rows).await?;
+        if !evaluated.is_empty() {
+            let evaluated = evaluated.into_iter().map(|(stage, row)| Ok((integer(stage)?, row)));
+            backend.write_evaluations(&evaluated.collect::<Result<Vec<_>, Fault>>()?).await?;
         }
-        let stages = by_stage.keys().map(|stage| integer(*stage)).collect::<Result<Vec<i64>, Fault>>()?;
-        let known = backend.stage_steps(&stages).await?;
-        let (mut rows, mut reported) = (Vec::new(), Vec::new());
-        for (stage, of_stage) in by_stage {
-            let number = integer(stage)?;
-            let steps = known.get(&number).ok_or(Fault::UnknownStage(stage))?;
-            // Steps that do not belong to any trial are not stored.
-            let wanted: Vec<&StepRow> =
-                of_stage.into_iter().filter(|row| steps.contains(&row.step)).collect();
-            if let (Some(first), Some(last)) = (wanted.first(), wanted.last()) {
-                let (first, end) = (integer(first.step)?, integer(last.step + 1)?);
-                reported.push(Reported { stage: number, first, end });
-            }
-            rows.extend(wanted.into_iter().map(|row| (number, row)));
+        if !measured.is_empty() {
+            let measured = measured.into_iter().map(|(stage, row)| Ok((integer(stage)?, row)));
+            backend.write_measured(&measured.collect::<Result<Vec<_>, Fault>>()?).await?;
         }
-        if !rows.is_empty() {
-            backend.write_steps(&rows).await?;
-            backend.count_steps(&reported).await?;
-        }
-        if evaluated.is_empty() {
-            return Ok(());
-        }
-        let evaluated = evaluated.into_iter().map(|(stage, row)| Ok((integer(stage)?, row)));
-        backend.write_evaluations(&evaluated.collect::<Result<Vec<_>, Fault>>()?).await
+        Ok(())
     }
+}
+
+/// Writes steps, by stage.
+async fn write_steps(backend: &mut dyn Backend, by_stage: BTreeMap<u64, Vec<&StepRow>>) -> Result<(), Fault> {
+    if by_stage.is_empty() {
+        return Ok(());
+    }
+    let stages = by_stage.keys().map(|stage| integer(*stage)).collect::<Result<Vec<i64>, Fault>>()?;
+    let known = backend.stage_steps(&stages).await?;
+    let (mut rows, mut reported) = (Vec::new(), Vec::new());
+    for (stage, of_stage) in by_stage {
+        let number = integer(stage)?;
+        let steps = known.get(&number).ok_or(Fault::UnknownStage(stage))?;
+        // Steps that do not belong to any trial are not stored.
+        let wanted: Vec<&StepRow> = of_stage.into_iter().filter(|row| steps.contains(&row.step)).collect();
+        if let (Some(first), Some(last)) = (wanted.first(), wanted.last()) {
+            let (first, end) = (integer(first.step)?, integer(last.step + 1)?);
+            reported.push(Reported { stage: number, first, end });
+        }
+        rows.extend(wanted.into_iter().map(|row| (number, row)));
+    }
+    if !rows.is_empty() {
+        backend.write_steps(&rows).await?;
+        backend.count_steps(&reported).await?;
+    }
+    Ok(())
 }

@@ -26,6 +26,7 @@ mod status;
 mod store;
 mod sweep_rows;
 mod tables;
+mod values;
 mod verify;
 
 pub use error::StoreError;
@@ -40,6 +41,7 @@ pub use rows::{Activity, JoinOptions, MetricRow, OtherRunners, Sharing, Unfinish
 pub use spec::record::{Axes, Environment, Status, TrialRecord};
 pub use status::{RunnerStatus, RunningTrial, SweepStatus};
 pub use store::Store;
+pub use values::Wanted;
 pub use verify::{VerificationTask, sample_bound};
 
 /// The type of the network file system that contains the folder, such as `nfs4`. `None` on a local disk.

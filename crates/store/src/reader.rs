@@ -15,6 +15,7 @@ use crate::query::Table;
 use crate::records::{self, Which, names, of_row};
 use crate::rows::{MetricRow, Sharing};
 use crate::status::{self, RunnerStatus, RunningTrial, SweepStatus};
+use crate::values::{self, Wanted};
 use crate::{postgres, sqlite, tables};
 
 /// Maximum number of ids that [`Reader::find`] returns: enough to show that a prefix is not unique.
@@ -98,37 +99,52 @@ impl Reader {
         records::read(self.conn(), Which::Cells(sweep)).await.map_err(|error| self.at(error))
     }
 
-    /// The lowest validation loss of each run, by trial id.
+    /// A value of each run of a sweep that has one, by trial id.
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn best_losses(&mut self, sweep: &str) -> Result<HashMap<String, f64>, StoreError> {
-        let sql = "
-            SELECT e.trial_id, min(e.valid_loss) FROM evaluations AS e
-            WHERE e.trial_id IN (SELECT trial_id FROM cells WHERE sweep = $1) GROUP BY e.trial_id";
-        let found = on!(self.conn(), c => sqlx::query_as(sql).bind(sweep).fetch_all(c).await);
-        let rows: Vec<(String, f64)> = found.map_err(|error| self.at(error))?;
-        Ok(rows.into_iter().collect())
+    pub async fn values(
+        &mut self,
+        sweep: &str,
+        wanted: &Wanted<'_>,
+    ) -> Result<HashMap<String, f64>, StoreError> {
+        values::read(self.conn(), sweep, wanted).await.map_err(|error| self.at(error))
     }
 
-    /// The mean training loss over the last `steps` steps of each run, by trial id.
+    /// The names of the metrics that the runs of a sweep have in addition to losses, in order.
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn tail_losses(&mut self, sweep: &str, steps: u32) -> Result<HashMap<String, f64>, StoreError> {
+    pub async fn metric_names(&mut self, sweep: &str) -> Result<Vec<String>, StoreError> {
         let sql = "
-            SELECT t.trial_id, avg(s.train_loss)
-            FROM trials AS t
-            JOIN trial_stages AS g ON g.trial_id = t.trial_id AND g.end_step > t.steps_done - $2
-            JOIN steps AS s
-                ON s.stage_id = g.stage_id AND s.step >= g.first_step AND s.step >= t.steps_done - $2
-                AND s.step < g.end_step
-            WHERE t.trial_id IN (SELECT trial_id FROM cells WHERE sweep = $1)
-            GROUP BY t.trial_id HAVING count(s.train_loss) > 0";
-        let steps = i64::from(steps);
-        let found = on!(self.conn(), c => sqlx::query_as(sql).bind(sweep).bind(steps).fetch_all(c).await);
-        let rows: Vec<(String, f64)> = found.map_err(|error| self.at(error))?;
-        Ok(rows.into_iter().collect())
+            SELECT DISTINCT name FROM metric_values
+            WHERE trial_id IN (SELECT trial_id FROM cells WHERE sweep = $1) ORDER BY name";
+        let found = on!(self.conn(), c => sqlx::query_scalar(sql).bind(sweep).fetch_all(c).await);
+        found.map_err(|error| self.at(error))
+    }
+
+    /// The values of one metric of a trial that are not NaN: number of updates and value, in order.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn measured_of(&mut self, trial_id: &str, name: &str) -> Result<Vec<(i64, f64)>, StoreError> {
+        let sql = "
+            SELECT step + 1, value FROM metric_values
+            WHERE trial_id = $1 AND name = $2 AND value IS NOT NULL ORDER BY step";
+        let found = on!(self.conn(), c => sqlx::query_as(sql).bind(trial_id).bind(name).fetch_all(c).await);
+        found.map_err(|error| self.at(error))
+    }
+
+    /// The values of one trial's metrics other than losses: name, step and value (NaN if the program reported NaN), by step
+    /// and name.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn measured(&mut self, trial_id: &str) -> Result<Vec<(String, i64, f64)>, StoreError> {
+        let sql = "SELECT name, step, value FROM metric_values WHERE trial_id = $1 ORDER BY step, name";
+        let found = on!(self.conn(), c => sqlx::query_as(sql).bind(trial_id).fetch_all(c).await);
+        let rows: Vec<(String, i64, Option<f64>)> = found.map_err(|error| self.at(error))?;
+        Ok(rows.into_iter().map(|(name, step, value)| (name, step, value.unwrap_or(f64::NAN))).collect())
     }
 
     /// Every validation loss of a sweep's runs that is not NaN: trial, step, loss, in order.

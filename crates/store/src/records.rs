@@ -144,7 +144,9 @@ where
         let value = match column.kind {
             Kind::Integer | Kind::Time => row.try_get(column.name).map(Value::Integer),
             Kind::Real => row.try_get(column.name).map(Value::Real),
-            Kind::Text | Kind::Axes | Kind::Files | Kind::Json => row.try_get(column.name).map(Value::Text),
+            Kind::Text | Kind::Axes | Kind::Files | Kind::Metrics | Kind::Json => {
+                row.try_get(column.name).map(Value::Text)
+            }
         };
         let value = match value {
             Err(sqlx::Error::ColumnNotFound(_)) => continue,

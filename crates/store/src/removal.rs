@@ -135,7 +135,7 @@ async fn execute_for(conn: Conn<'_>, head: &str, trials: &[String], tail: &str) 
 /// Deletes the rows of these trials in all tables except `trials`.
 async fn delete_results(mut conn: Conn<'_>, trials: &[String]) -> Result<(), Fault> {
     // Triggers of `trial_stages` delete the steps that no longer belong to a trial.
-    for table in ["trial_stages", "evaluations", "checkpoints", "verifications", "leases"] {
+    for table in ["trial_stages", "evaluations", "metric_values", "checkpoints", "verifications", "leases"] {
         execute_for(conn.reborrow(), &format!("DELETE FROM {table} WHERE trial_id IN"), trials, "").await?;
     }
     Ok(())

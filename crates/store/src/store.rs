@@ -1,6 +1,7 @@
 //! The writer: opening, transactions, closing. The data that it writes is handled in `register`, `runner`, `merge`
 //! and, where the databases differ, in the implementations of [`Backend`].
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::location::Location;
 use crate::records::{self, Which};
 use crate::rows::{Activity, JoinOptions, OtherRunners, Unfinished};
 use crate::runner::Runner;
+use crate::values::{self, Wanted};
 use crate::{event, postgres, register, sqlite};
 
 /// After this time without an answer the connection to a server counts as lost. Far longer than any transaction
@@ -272,6 +274,18 @@ impl Store {
             async |Writer { backend, .. }| Ok(records::read(backend.conn(), Which::Cells(sweep)).await?),
         )
         .await
+    }
+
+    /// A value of each run of a sweep, as [`Reader::values`](crate::Reader::values) returns it.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn values(
+        &mut self,
+        sweep: &str,
+        wanted: &Wanted<'_>,
+    ) -> Result<HashMap<String, f64>, StoreError> {
+        self.read(async |Writer { backend, .. }| Ok(values::read(backend.conn(), sweep, wanted).await?)).await
     }
 
     /// The number of an environment. Writes the environment if it is new.

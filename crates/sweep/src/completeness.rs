@@ -9,6 +9,7 @@ use spec::{Plan, Spec};
 use store::{Status, TrialRecord};
 
 use crate::plan::{self, Aim};
+use crate::results::Values;
 use crate::{Context, rounds};
 
 /// How far a sweep is.
@@ -72,16 +73,16 @@ impl Planned {
     }
 
     /// Number of runs that all rounds need beyond those that are stored. 0 if the results lead to no new decision.
-    fn runs_left(&self, rows: &[TrialRecord]) -> Option<usize> {
-        let decided = rounds::decided(&self.spec, &self.first, rows).ok()?;
+    fn runs_left(&self, rows: &[TrialRecord], values: &Values) -> Option<usize> {
+        let decided = rounds::decided(&self.spec, &self.first, rows, values).ok()?;
         let ended: HashSet<&str> =
             rows.iter().filter(|row| row.is_over()).map(|row| row.trial_id.as_str()).collect();
         Some(decided.trials.iter().filter(|trial| !ended.contains(trial.id.as_str())).count())
     }
 }
 
-/// How complete a sweep is, by the results of its runs and its plan.
-pub fn completeness(planned: Option<&Planned>, rows: &[TrialRecord]) -> Completeness {
+/// How complete a sweep is, by the results of its runs and its plan. `values` has the sweep's metric.
+pub fn completeness(planned: Option<&Planned>, rows: &[TrialRecord], values: &Values) -> Completeness {
     let split = rows.iter().any(|row| row.purpose != Purpose::All);
     let judging = if split { Purpose::Decide } else { Purpose::All };
     let seeds = Counted::of(rows, judging);
@@ -104,7 +105,7 @@ pub fn completeness(planned: Option<&Planned>, rows: &[TrialRecord]) -> Complete
     completeness.missing = missing(rows, if tuning { Purpose::Tune } else { judging });
     if completeness.missing.is_empty() {
         // Everything that is stored has ended; the plan knows whether more follows.
-        match planned.and_then(|planned| planned.runs_left(rows)) {
+        match planned.and_then(|planned| planned.runs_left(rows, values)) {
             Some(0) => {}
             Some(left) => completeness.missing = format!("{} of the next round", counted(left, "run")),
             None if tuning => completeness.missing = "the deciding runs".to_owned(),
@@ -241,13 +242,13 @@ mod tests {
                 row("b", seed, Purpose::All, if seed < 5 { Status::Done } else { Status::Queued })
             }),
         );
-        let found = completeness(None, &rows);
+        let found = completeness(None, &rows, &Values::default());
         assert_eq!((found.phase, found.seeds_done, found.seeds), (Phase::Deciding, 5, 8));
         assert_eq!(found.missing, "3 of 8 runs of b");
         rows.iter_mut().for_each(|row| row.status = Status::Diverged);
-        assert!(completeness(None, &rows).is_complete());
+        assert!(completeness(None, &rows, &Values::default()).is_complete());
         rows[9].status = Status::Failed;
-        let found = completeness(None, &rows);
+        let found = completeness(None, &rows, &Values::default());
         assert_eq!((found.is_complete(), found.seeds_done), (false, 7));
         assert_eq!(found.missing, "1 of 8 runs of b; failed: b with seed 1");
     }
@@ -256,15 +257,15 @@ mod tests {
     fn tuning_runs_decide_nothing() {
         let rows: Vec<TrialRecord> =
             ["a", "b"].map(|name| row(name, 0, Purpose::Tune, Status::Done)).into_iter().collect();
-        let found = completeness(None, &rows);
+        let found = completeness(None, &rows, &Values::default());
         assert_eq!((found.phase, found.missing.as_str()), (Phase::Tuning, "the deciding runs"));
         let mut more = rows.clone();
         more.push(row("a", 1, Purpose::Decide, Status::Done));
         more.push(row("b", 1, Purpose::Decide, Status::Running));
-        let found = completeness(None, &more);
+        let found = completeness(None, &more, &Values::default());
         assert_eq!((found.phase, found.seeds_done, found.seeds), (Phase::Deciding, 0, 1));
         more[3].status = Status::Done;
-        assert!(completeness(None, &more).is_complete());
-        assert_eq!(completeness(None, &[]).phase, Phase::Nothing);
+        assert!(completeness(None, &more, &Values::default()).is_complete());
+        assert_eq!(completeness(None, &[], &Values::default()).phase, Phase::Nothing);
     }
 }

@@ -15,6 +15,7 @@ mod event;
 pub mod logs;
 mod looks;
 pub mod lookup;
+pub mod named_trial;
 pub mod notes;
 pub mod origins;
 pub mod outputs;

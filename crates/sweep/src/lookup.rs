@@ -1,24 +1,16 @@
-//! Finds the sweep or trial that a user names: by a name, a file, the start of an id, or `best`.
+//! Finds the sweep that a user names: by a name or a file.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use schedule::problem::{counted, listed, nearest};
 use spec::{Plan, Spec};
-use store::{Reader, Status, TrialRecord};
+use store::{Reader, TrialRecord};
 
 use crate::plan::{self, Aim};
-use crate::stored::by_id;
+use crate::results::Values;
+use crate::stored::values;
 use crate::{Context, Error, rounds};
-
-/// A user's name for a stored trial.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TrialName {
-    /// The start of the trial's id, or `best`.
-    pub trial: String,
-    /// The sweep for `best`. `None` for the one that was run last.
-    pub sweep: Option<String>,
-}
 
 /// The name of the sweep that a name or a sweep file refers to. `None` refers to the one that was run last.
 ///
@@ -47,15 +39,21 @@ pub async fn found(reader: &mut Reader, name: Option<&str>, context: &Context) -
     if let Some((file, (spec, plan))) = name.zip(file)
         && reader.file_text(&found).await? != plan.text
     {
-        note = difference(file, &spec, &plan, &reader.results(&found).await?);
+        let values = values(reader, &found, &spec.metric).await?;
+        note = difference(file, &spec, &plan, (&reader.results(&found).await?, &values));
     }
     Ok(Found { name: found, note })
 }
 
 /// How the trials of a file differ from those that its sweep was last trained with.
-fn difference(file: &str, spec: &Spec, plan: &Plan, rows: &[TrialRecord]) -> Option<String> {
+fn difference(
+    file: &str,
+    spec: &Spec,
+    plan: &Plan,
+    (rows, values): (&[TrialRecord], &Values),
+) -> Option<String> {
     // The decisions of a changed file may be impossible. Its first round is enough then.
-    let decided = rounds::decided(spec, plan, rows).unwrap_or_else(|_| plan.clone());
+    let decided = rounds::decided(spec, plan, rows, values).unwrap_or_else(|_| plan.clone());
     let ids =
         |plan: &Plan| -> BTreeSet<String> { plan.trials.iter().map(|trial| trial.id.clone()).collect() };
     let (first, all) = (ids(plan), ids(&decided));
@@ -103,33 +101,4 @@ async fn find(
         None => format!("existing sweeps: {}", listed(names())),
     };
     Err(Error::usage(format_args!("unknown sweep `{wanted}` ({hint})")))
-}
-
-/// The trial that the start of an id or `best` refers to.
-///
-/// # Errors
-/// There is no such trial, or several match.
-pub async fn trial(reader: &mut Reader, name: &TrialName, context: &Context) -> Result<TrialRecord, Error> {
-    if name.trial != "best" {
-        return by_id(reader, &name.trial).await;
-    }
-    let sweep = sweep(reader, name.sweep.as_deref(), context).await?;
-    match reader.best(&sweep).await? {
-        Some(best) => by_id(reader, &best).await,
-        None => Err(no_best(&sweep, &reader.results(&sweep).await?)),
-    }
-}
-
-/// Why a sweep has no best trial.
-fn no_best(sweep: &str, rows: &[TrialRecord]) -> Error {
-    let trials: HashMap<&str, Status> = rows.iter().map(|row| (row.trial_id.as_str(), row.status)).collect();
-    let count = |wanted: &[Status]| trials.values().filter(|status| wanted.contains(status)).count();
-    let each = [
-        (count(&[Status::Diverged]), "diverged"),
-        (count(&[Status::Failed]), "failed (see `sweep show TRIAL`)"),
-        (count(&[Status::Queued, Status::Running, Status::Stopped]), "not finished yet"),
-    ];
-    let each: Vec<String> =
-        each.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
-    Error::usage(format_args!("no trial of the sweep `{sweep}` has a result: {}", each.join(", ")))
 }

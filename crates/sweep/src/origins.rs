@@ -8,6 +8,7 @@ use spec::origin::Origins;
 use spec::{Plan, Spec};
 use store::{Reader, Status, StoreError, TrialRecord};
 
+use crate::stored::values;
 use crate::{Context, Error, rounds};
 
 /// The stored results of a sweep that is about to be trained.
@@ -47,7 +48,8 @@ pub async fn stored(spec: &Spec, plan: &Plan, context: &Context) -> Result<Store
         }
     };
     let rows = reader.results(&plan.name).await?;
-    let plan = rounds::decided(spec, plan, &rows)?;
+    let values = values(&mut reader, &plan.name, &spec.metric).await?;
+    let plan = rounds::decided(spec, plan, &rows, &values)?;
     let ids: Vec<String> = plan.trials.iter().map(|trial| trial.id.clone()).collect();
     let ended = reader.ended_trials(&ids).await?;
     let origins = reader.origins_by_id(&ids).await?;

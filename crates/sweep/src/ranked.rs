@@ -1,9 +1,8 @@
 //! The ranking of a stored sweep, with warnings.
 
-use std::collections::HashMap;
-
-use spec::protocol::seeds_of;
-use store::{Reader, Status, TrialRecord};
+use spec::metric::{Metric, Requested};
+use spec::protocol::{Purpose, seeds_of};
+use store::{Reader, TrialRecord};
 use verdict::budgets::over_budgets;
 use verdict::ranking::Options;
 use verdict::results::{RunResult, budgets};
@@ -11,15 +10,15 @@ use verdict::warnings::{History, Warning, warnings};
 use verdict::{Ranking, rank};
 
 use crate::lookup::{Found, found};
-use crate::results::{Metric, result};
+use crate::results::{Values, no_metric, result};
 use crate::stored::open;
 use crate::{Context, Error};
 
 /// How schedules are ranked.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct RankBy {
-    /// The metric.
-    pub metric: Metric,
+    /// The metric. `None`: the one that decides the sweep, by its file.
+    pub metric: Option<Requested>,
     /// Ranks only runs of this length in steps. `None` for the longest.
     pub budget: Option<i64>,
     /// Region of practical equivalence: schedules whose difference is at most this are equivalent.
@@ -31,6 +30,8 @@ pub struct RankBy {
 pub struct Ranked {
     /// The result of each run.
     pub results: Vec<RunResult>,
+    /// The metric that they are ranked by.
+    pub metric: Metric,
     /// The schedules in order.
     pub ranking: Ranking,
     /// Warnings about the ranking.
@@ -60,32 +61,57 @@ pub async fn ranked_rows(
     rows: Vec<TrialRecord>,
     how: &RankBy,
 ) -> Result<Ranked, Error> {
-    let losses = match how.metric {
-        Metric::Best => reader.best_losses(sweep).await?,
-        Metric::Tail(steps) => reader.tail_losses(sweep, steps).await?,
-        Metric::Final | Metric::TestLoss | Metric::Accuracy => HashMap::new(),
+    let decides = spec::metric::in_text(&reader.file_text(sweep).await?);
+    let metric = match &how.metric {
+        None => decides.clone(),
+        Some(Requested::Metric(metric)) => metric.clone(),
+        Some(Requested::Name(name)) => by_name(reader, sweep, name, &decides).await?,
     };
-    let results: Vec<RunResult> = rows.into_iter().map(|row| result(row, how.metric, &losses)).collect();
-    check_metric(sweep, how.metric, &results)?;
+    // Only the configs that the sweep's own metric has chosen are trained on deciding seeds. Test data never choose.
+    let is_split = rows.iter().any(|row| row.purpose != Purpose::All);
+    let chooses = if is_split || metric.is_of_test_data() { decides } else { metric.clone() };
+    let mut read =
+        async |metric| Values::read(metric, async |wanted| reader.values(sweep, wanted).await).await;
+    let judges = read(metric).await?;
+    let chooses = if chooses == judges.metric { judges.clone() } else { read(chooses).await? };
+    let results: Vec<RunResult> = rows.into_iter().map(|row| result(row, &chooses, &judges)).collect();
+    if judges.is_unknown(&results) {
+        return Err(judges.unknown(sweep, &results));
+    }
     check_budget(sweep, how.budget, &results)?;
     let looks = seeds_of(&reader.file_text(sweep).await?).and_then(|seeds| seeds.looks().cloned());
-    let options = Options { metric: how.metric.described(), budget: how.budget, rope: how.rope, looks };
+    let metric = described(&judges.metric);
+    let options = Options { metric, budget: how.budget, rope: how.rope, looks };
     let ranking = rank(&results, &options);
     let history = History { origins: reader.origins(sweep).await?, looks: reader.looks(sweep).await? };
     let warnings = warnings(&ranking, &results, &options, &history);
     let over_budgets = over_budgets(&ranking, &results, &options);
-    Ok(Ranked { results, ranking, warnings, over_budgets, note: None })
+    Ok(Ranked { results, metric: judges.metric, ranking, warnings, over_budgets, note: None })
 }
 
-/// Checks that at least one finished run has the metric.
-fn check_metric(sweep: &str, metric: Metric, results: &[RunResult]) -> Result<(), Error> {
-    let mut done = results.iter().filter(|run| run.trial.status == Status::Done).peekable();
-    let any = done.peek().is_some();
-    if metric != Metric::Final && any && done.all(|run| run.score.is_none()) {
-        let title = metric.described().title;
-        return Err(Error::usage(format_args!("the runs of `{sweep}` have no {title}; use another metric")));
+/// The metric with this name that the programs of a sweep report.
+async fn by_name(reader: &mut Reader, sweep: &str, name: &str, decides: &Metric) -> Result<Metric, Error> {
+    let reported = reader.metric_names(sweep).await?;
+    if !reported.iter().any(|known| known == name) {
+        return Err(no_metric(sweep, name, &reported.iter().map(String::as_str).collect()));
     }
-    Ok(())
+    match decides {
+        Metric::Own { name: known, .. } if known == name => Ok(decides.clone()),
+        _ => Err(Error::usage(format_args!(
+            "the sweep file does not say whether a lower or a higher `{name}` is better: use --metric {name}:max or \
+             --metric {name}:min"
+        ))),
+    }
+}
+
+/// The metric in the types of `verdict`.
+fn described(metric: &Metric) -> verdict::ranking::Metric {
+    verdict::ranking::Metric {
+        name: metric.to_string(),
+        title: metric.title(),
+        direction: metric.direction(),
+        has_target: matches!(metric, Metric::StepsTo(_)),
+    }
 }
 
 /// Checks that at least one run has the requested length.

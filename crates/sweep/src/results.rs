@@ -1,109 +1,133 @@
 //! The result of a stored run under a metric.
 
-use std::collections::HashMap;
-use std::fmt;
-use std::str::FromStr;
+use std::collections::{BTreeSet, HashMap};
 
-use store::{Status, TrialRecord};
+use schedule::problem::{listed, nearest};
+use spec::metric::{Metric, Target, VALID_LOSS};
+use store::{Status, StoreError, TrialRecord, Wanted};
 use verdict::results::{RunResult, RunState};
-use verdict::score::{Direction, Score};
+use verdict::score::Score;
 
-/// The metric by which runs are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Metric {
-    /// Validation loss after the last step.
-    #[default]
-    Final,
-    /// The lowest validation loss of all evaluations.
-    Best,
-    /// Mean training loss over this many last steps.
-    Tail(u32),
-    /// Test loss after the last step. Only ranks; the final validation loss still chooses the configs.
-    TestLoss,
-    /// Test accuracy after the last step. Only ranks; the final validation loss still chooses the configs.
-    Accuracy,
+use crate::Error;
+
+/// A metric, and its values that are not in the records of the runs.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Values {
+    /// The metric.
+    pub metric: Metric,
+    /// By trial: the value, or the number of steps to the target.
+    found: HashMap<String, f64>,
+    /// By trial: the best value, if the metric has a target.
+    best: HashMap<String, f64>,
 }
 
-impl fmt::Display for Metric {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Metric::Final => write!(f, "final"),
-            Metric::Best => write!(f, "best"),
-            Metric::Tail(steps) => write!(f, "tail:{steps}"),
-            Metric::TestLoss => write!(f, "test_loss"),
-            Metric::Accuracy => write!(f, "accuracy"),
-        }
-    }
+/// The value of a metric for a run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Seen {
+    Value(f64),
+    /// It never reached the target; this is the value that came nearest.
+    Unreached(f64),
+    Nothing,
 }
 
-impl FromStr for Metric {
-    type Err = String;
-
-    /// Parses the value of `--metric`.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let tail = text.strip_prefix("tail:").and_then(|steps| {
-            // Also as in 1e3.
-            let exact = |x: &f64| x.fract() == 0.0 && (1.0..=f64::from(u32::MAX)).contains(x);
-            steps.parse().ok().or_else(|| steps.parse().ok().filter(exact).map(|x| x as u32))
-        });
-        match (text, tail) {
-            ("final", _) => Ok(Self::Final),
-            ("best", _) => Ok(Self::Best),
-            ("test_loss", _) => Ok(Self::TestLoss),
-            ("accuracy", _) => Ok(Self::Accuracy),
-            (_, Some(steps @ 1..)) => Ok(Self::Tail(steps)),
-            _ => Err("expected final, best, tail:N (as in tail:50), test_loss or accuracy".to_owned()),
+impl Values {
+    /// Reads the values of a sweep with `read`, which is `values` of a store or its reader.
+    ///
+    /// # Errors
+    /// The store can't be read.
+    pub async fn read(
+        metric: Metric,
+        mut read: impl AsyncFnMut(&Wanted<'_>) -> Result<HashMap<String, f64>, StoreError>,
+    ) -> Result<Self, StoreError> {
+        let (mut found, mut best) = (HashMap::new(), HashMap::new());
+        match &metric {
+            Metric::Best => found = read(&Wanted::Best(VALID_LOSS, metric.direction())).await?,
+            Metric::Tail(steps) => found = read(&Wanted::Tail(*steps)).await?,
+            Metric::StepsTo(target) => {
+                found = read(&Wanted::StepsTo(target)).await?;
+                best = read(&Wanted::Best(&target.name, target.direction)).await?;
+            }
+            _ => {}
         }
-    }
-}
-
-impl Metric {
-    fn direction(self) -> Direction {
-        match self {
-            Metric::Accuracy => Direction::HigherIsBetter,
-            Metric::Final | Metric::Best | Metric::Tail(_) | Metric::TestLoss => Direction::LowerIsBetter,
-        }
+        Ok(Self { metric, found, best })
     }
 
-    /// The metric in the types of `verdict`.
-    pub(crate) fn described(self) -> verdict::ranking::Metric {
-        let title = match self {
-            Metric::Final => "valid loss".to_owned(),
-            Metric::Best => "best valid loss".to_owned(),
-            Metric::Tail(steps) => format!("train loss, last {steps}"),
-            Metric::TestLoss => "test loss".to_owned(),
-            Metric::Accuracy => "test accuracy".to_owned(),
+    fn seen(&self, row: &TrialRecord) -> Seen {
+        let value = match &self.metric {
+            Metric::Final => row.final_valid_loss,
+            Metric::ValidAccuracy => row.valid_accuracy,
+            Metric::TestLoss => row.test_loss,
+            Metric::TestAccuracy => row.test_accuracy,
+            Metric::Own { name, .. } => row.metrics.0.get(name).copied(),
+            Metric::Best | Metric::Tail(_) | Metric::StepsTo(_) => self.found.get(&row.trial_id).copied(),
         };
-        verdict::ranking::Metric { name: self.to_string(), title, direction: self.direction() }
+        let nearest = self.best.get(&row.trial_id).copied();
+        value.map(Seen::Value).or(nearest.map(Seen::Unreached)).unwrap_or(Seen::Nothing)
+    }
+
+    /// The number by which configs are chosen; lower is better. `None` if the loss is not finite, which is a divergence that
+    /// nobody noticed.
+    fn cost(&self, row: &TrialRecord) -> Option<f64> {
+        match (self.seen(row), &self.metric) {
+            (Seen::Value(value), metric) if value.is_finite() => Some(metric.direction().cost(value)),
+            (Seen::Value(_), Metric::Final | Metric::Best | Metric::Tail(_)) => None,
+            // Among runs that do not reach the target, those that come nearer are better: less than a step.
+            (Seen::Unreached(best), Metric::StepsTo(Target { direction, value, .. })) => {
+                let gap = direction.gain(value - best);
+                Some(unreached(row) + gap / (1.0 + gap))
+            }
+            _ => Some(f64::INFINITY),
+        }
+    }
+
+    /// Whether no finished run has the metric, although there are finished runs.
+    pub(crate) fn is_unknown(&self, results: &[RunResult]) -> bool {
+        let mut done = results.iter().filter(|run| run.trial.status == Status::Done).peekable();
+        done.peek().is_some() && done.all(|run| matches!(run.state, RunState::Unreported(_)))
+    }
+
+    /// The error if no finished run has the metric. It names the metrics that runs have.
+    pub(crate) fn unknown(&self, sweep: &str, results: &[RunResult]) -> Error {
+        let Some(name) = self.metric.own_name() else {
+            let title = self.metric.title();
+            return Error::usage(format_args!("the runs of `{sweep}` have no {title}; use another metric"));
+        };
+        let known: BTreeSet<&str> =
+            results.iter().flat_map(|run| run.trial.metrics.0.keys().map(String::as_str)).collect();
+        no_metric(sweep, name, &known)
     }
 }
 
-/// The result of a run: the loss by which configs are chosen, and the score by which they are ranked. Test metrics
-/// are used only for the score.
-pub(crate) fn result(row: TrialRecord, metric: Metric, losses: &HashMap<String, f64>) -> RunResult {
-    let chosen = match metric {
-        Metric::Best | Metric::Tail(_) => losses.get(&row.trial_id).copied(),
-        Metric::Final | Metric::TestLoss | Metric::Accuracy => row.final_valid_loss,
+/// The number of steps of a run that does not reach its target: it needs at least one more than it has.
+fn unreached(row: &TrialRecord) -> f64 {
+    row.steps as f64 + 1.0
+}
+
+/// The error for a metric that no run reports. `known` are the metrics that runs report.
+pub(crate) fn no_metric(sweep: &str, name: &str, known: &BTreeSet<&str>) -> Error {
+    let fixed = ["final", "best", "valid_accuracy", "test_loss", "accuracy"];
+    let hint = match nearest(name, known.iter().copied().chain(fixed)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if known.is_empty() => "they report no other metrics".to_owned(),
+        None => format!("they report {}", listed(known.iter().copied())),
     };
-    let state = match (row.status, chosen) {
-        (Status::Done, Some(loss)) if loss.is_finite() && row.final_valid_loss.is_some() => {
-            RunState::Done(loss)
+    Error::usage(format_args!("no finished run of `{sweep}` has reported `{name}` ({hint})"))
+}
+
+/// The result of a run: the cost by which `chooses` chooses configs, and the score by which `judges` ranks them. Test metrics are
+/// used only for the score.
+pub(crate) fn result(row: TrialRecord, chooses: &Values, judges: &Values) -> RunResult {
+    let direction = judges.metric.direction();
+    let cost = chooses.cost(&row).filter(|_| row.final_valid_loss.is_some());
+    let (state, value) = match (row.status, cost, judges.seen(&row)) {
+        (Status::Done, Some(cost), Seen::Value(value)) if value.is_finite() => {
+            (RunState::Done(cost), Some(value))
         }
-        // A program may not report the losses of its last steps.
-        (Status::Done, None) if matches!(metric, Metric::Tail(_)) => RunState::Missing,
-        (Status::Diverged | Status::Done, _) => RunState::Diverged,
-        (Status::Failed, _) => RunState::Failed,
-        _ => RunState::Missing,
+        (Status::Done, Some(cost), Seen::Unreached(_)) => (RunState::Unreached(cost), Some(unreached(&row))),
+        (Status::Done, Some(cost), _) => (RunState::Unreported(cost), Some(direction.worst())),
+        (Status::Diverged | Status::Done, ..) => (RunState::Diverged, Some(direction.worst())),
+        (Status::Failed, ..) => (RunState::Failed, None),
+        _ => (RunState::Missing, None),
     };
-    let judged = match metric {
-        Metric::TestLoss => row.test_loss,
-        Metric::Accuracy => row.test_accuracy,
-        Metric::Final | Metric::Best | Metric::Tail(_) => chosen,
-    };
-    let direction = metric.direction();
-    let score = match state {
-        RunState::Diverged => Some(Score::worst(direction)),
-        _ => judged.map(|value| Score { value, direction }),
-    };
-    RunResult { trial: row, state, score }
+    RunResult { trial: row, state, score: value.map(|value| Score { value, direction }) }
 }

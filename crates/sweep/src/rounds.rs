@@ -13,7 +13,7 @@ use verdict::results::{RunResult, RunState};
 
 use crate::Error;
 use crate::error::joined_messages;
-use crate::results::{Metric, result};
+use crate::results::{Values, result};
 
 /// One decision that follows from the results of a round.
 #[derive(Debug, Clone, PartialEq)]
@@ -131,13 +131,13 @@ pub(crate) fn may_extend(spec: &Spec) -> bool {
 
 /// Whether every run of the plan has ended.
 pub(crate) fn is_complete(plan: &Plan, rows: &[TrialRecord]) -> bool {
-    results(plan, rows).is_some()
+    results(plan, rows, &Values::default()).is_some()
 }
 
 /// The next round that follows from the results of a round. `None` while runs are missing, or when everything is
 /// decided.
-pub fn next(spec: &Spec, plan: &Plan, rows: &[TrialRecord]) -> Option<Next> {
-    let results = results(plan, rows)?;
+pub fn next(spec: &Spec, plan: &Plan, rows: &[TrialRecord], values: &Values) -> Option<Next> {
+    let results = results(plan, rows, values)?;
     let decisions = &plan.decisions;
     if !decisions.chosen.is_empty() {
         return looked(spec, decisions, &decisions.chosen, &results);
@@ -156,25 +156,28 @@ pub fn next(spec: &Spec, plan: &Plan, rows: &[TrialRecord]) -> Option<Next> {
     }
 }
 
-/// The plan with all decisions that follow from these results.
+/// The plan with all decisions that follow from these results. `values` has the sweep's metric.
 ///
 /// # Errors
-/// The decisions can't be trained.
-pub fn decided(spec: &Spec, plan: &Plan, rows: &[TrialRecord]) -> Result<Plan, Error> {
-    decide(spec, plan.clone(), rows, &mut |_| {})
+/// The decisions can't be trained, or no run has the sweep's metric.
+pub fn decided(spec: &Spec, plan: &Plan, rows: &[TrialRecord], values: &Values) -> Result<Plan, Error> {
+    decide(spec, plan.clone(), (rows, values), &mut |_| {})
 }
 
 /// The same; `each` receives every decision.
 ///
 /// # Errors
-/// The decisions can't be trained.
+/// The decisions can't be trained, or no run has the sweep's metric.
 pub fn decide(
     spec: &Spec,
     mut plan: Plan,
-    rows: &[TrialRecord],
+    (rows, values): (&[TrialRecord], &Values),
     each: &mut dyn FnMut(&Decision),
 ) -> Result<Plan, Error> {
-    while let Some(next) = next(spec, &plan, rows) {
+    if let Some(results) = results(&plan, rows, values).filter(|results| values.is_unknown(results)) {
+        return Err(values.unknown(&plan.name, &results));
+    }
+    while let Some(next) = next(spec, &plan, rows, values) {
         fault::point("promotion.before").map_err(Error::failed)?;
         next.new.iter().for_each(&mut *each);
         plan = next.plan(spec)?;
@@ -226,7 +229,7 @@ fn looked(spec: &Spec, before: &Decisions, judged: &[Chosen], results: &[RunResu
 }
 
 /// The results of a plan's runs. `None` if some have not ended.
-fn results(plan: &Plan, rows: &[TrialRecord]) -> Option<Vec<RunResult>> {
+fn results(plan: &Plan, rows: &[TrialRecord], values: &Values) -> Option<Vec<RunResult>> {
     let known: HashMap<&str, &TrialRecord> = rows
         .iter()
         .filter(|row| matches!(row.status, Status::Done | Status::Diverged))
@@ -242,7 +245,7 @@ fn results(plan: &Plan, rows: &[TrialRecord]) -> Option<Vec<RunResult>> {
             purpose: cell.purpose,
             ..(*row).clone()
         };
-        let found = result(row, Metric::Final, &HashMap::new());
+        let found = result(row, values, values);
         debug_assert!(found.state != RunState::Missing);
         all.push(found);
     }

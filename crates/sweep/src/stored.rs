@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use schedule::problem::listed;
+use spec::metric::Metric;
 use spec::trial::Trial;
 use store::{Reader, StoreError, TrialRecord};
 
 use crate::error::joined_messages;
+use crate::results::Values;
 use crate::{Context, Error};
 
 /// Opens the store for reading.
@@ -17,16 +19,31 @@ pub async fn open(context: &Context) -> Result<Reader, Error> {
     Ok(Reader::open(&context.store).await?)
 }
 
-/// The results of a sweep; empty if the store does not exist yet.
+/// The results of a sweep and the values of its metric; empty if the store does not exist yet.
 ///
 /// # Errors
 /// The store can't be read.
-pub async fn results_so_far(sweep: &str, context: &Context) -> Result<Vec<TrialRecord>, Error> {
+pub async fn results_so_far(
+    sweep: &str,
+    metric: &Metric,
+    context: &Context,
+) -> Result<(Vec<TrialRecord>, Values), Error> {
     match Reader::open(&context.store).await {
-        Err(StoreError::Missing { .. }) => Ok(Vec::new()),
+        Err(StoreError::Missing { .. }) => Ok(<(Vec<TrialRecord>, Values)>::default()),
         Err(error) => Err(error.into()),
-        Ok(mut reader) => Ok(reader.results(sweep).await?),
+        Ok(mut reader) => {
+            let values = values(&mut reader, sweep, metric).await?;
+            Ok((reader.results(sweep).await?, values))
+        }
     }
+}
+
+/// The values of a metric of a sweep's runs.
+///
+/// # Errors
+/// The store can't be read.
+pub async fn values(reader: &mut Reader, sweep: &str, metric: &Metric) -> Result<Values, Error> {
+    Ok(Values::read(metric.clone(), async |wanted| reader.values(sweep, wanted).await).await?)
 }
 
 /// The trial whose id begins with `start`.

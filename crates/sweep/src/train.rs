@@ -11,6 +11,7 @@ use spec::{Plan, Spec};
 use store::{JoinOptions, Store, TrialRecord};
 
 use crate::event::{Event, Observer, Round};
+use crate::results::Values;
 use crate::{Context, Error, Shard, looks, programs, rounds, weights};
 
 /// How this process trains.
@@ -73,11 +74,13 @@ pub(crate) async fn train_rounds(
     // its files.
     orchestrator::remove_stale(store, &options.checkpoints, false).await?;
     let mut all = Summary::default();
-    let mut rows = store.results(&plan.name).await?;
-    looks::check_unchanged(spec, &rows, store).await?;
+    looks::check_unchanged(spec, &store.results(&plan.name).await?, store).await?;
     loop {
+        let rows = store.results(&plan.name).await?;
+        let values = values(spec, store).await?;
         // The decisions of earlier runs of this sweep are made again from the stored results.
-        plan = rounds::decide(spec, plan, &rows, &mut |decision| observe(Event::Decided(decision)))?;
+        plan =
+            rounds::decide(spec, plan, (&rows, &values), &mut |decision| observe(Event::Decided(decision)))?;
         let (missing, ended) = register(training, &plan, shard, store).await?;
         let continues = shard.is_none();
         let later = rounds::later(spec, &plan.decisions);
@@ -105,7 +108,7 @@ pub(crate) async fn train_rounds(
             ));
         }
         all += trained;
-        rows = store.results(&plan.name).await?;
+        let rows = store.results(&plan.name).await?;
         // The next round is known only when all trials have ended, whoever trained them.
         if shard.is_some() || stop.requested() || !rounds::is_complete(&plan, &rows) {
             break;
@@ -115,6 +118,11 @@ pub(crate) async fn train_rounds(
         verify(training, &plan, store, observe).await?;
     }
     Ok(all)
+}
+
+/// The values of the sweep's metric.
+async fn values(spec: &Spec, store: &mut Store) -> Result<Values, Error> {
+    Ok(Values::read(spec.metric.clone(), async |wanted| store.values(&spec.name, wanted).await).await?)
 }
 
 /// Writes the plan into the store. Returns the trials for this process, and the number of trials of the plan that

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use spec::event::{Evaluated, Event, Outcome, StepRow};
+use spec::event::{Evaluated, Event, Measured, Outcome, StepRow};
 
 use crate::run::now;
 
@@ -20,13 +20,20 @@ pub struct Emitter {
     stage: u64,
     rows: Vec<StepRow>,
     evaluated: Vec<Evaluated>,
+    measured: Vec<Measured>,
     emitted_at: Instant,
 }
 
 impl Emitter {
     /// An emitter for a stage whose start was already emitted.
     pub fn new(stage: u64) -> Self {
-        Self { stage, rows: Vec::with_capacity(MAX_ROWS), evaluated: Vec::new(), emitted_at: Instant::now() }
+        Self {
+            stage,
+            rows: Vec::with_capacity(MAX_ROWS),
+            evaluated: Vec::new(),
+            measured: Vec::new(),
+            emitted_at: Instant::now(),
+        }
     }
 
     /// Number of the stage.
@@ -40,6 +47,11 @@ impl Emitter {
         let step = row.step;
         let losses = losses.into_iter();
         self.evaluated.extend(losses.map(|(trial_id, valid_loss)| Evaluated { trial_id, step, valid_loss }));
+    }
+
+    /// Adds the value of another metric after a step that was added.
+    pub fn measure(&mut self, value: Measured) {
+        self.measured.push(value);
     }
 
     /// Emits the steps if there are enough of them or enough time has passed.
@@ -62,6 +74,9 @@ impl Emitter {
         if !self.rows.is_empty() {
             let rows = std::mem::replace(&mut self.rows, Vec::with_capacity(MAX_ROWS));
             emit(Event::Steps { stage: self.stage, rows, evaluated: std::mem::take(&mut self.evaluated) });
+            if !self.measured.is_empty() {
+                emit(Event::Measured { stage: self.stage, values: std::mem::take(&mut self.measured) });
+            }
         }
     }
 }

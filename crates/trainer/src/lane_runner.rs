@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use candle_core::Device;
-use spec::event::{Event, Final, Outcome};
+use spec::event::{Event, Final, Measured, Outcome};
+use spec::metric::VALID_ACCURACY;
+use spec::record::Metrics;
 
 use crate::branch::{Branch, Origin, Started};
 use crate::checkpoint::{self, Content, Folder};
@@ -207,7 +209,14 @@ impl LaneRunner {
         }
         let (losses, diverged) = self.lane.finish_step(row.step, row.train_loss, self.valid);
         self.last_train_loss = row.train_loss;
+        let accuracy = self.valid.and_then(|valid| valid.accuracy);
+        let trials: Vec<String> =
+            losses.iter().filter(|_| accuracy.is_some()).map(|(id, _)| id.clone()).collect();
         self.emitter.add(row, losses);
+        for (trial_id, value) in trials.into_iter().filter_map(|id| Some((id, accuracy?))) {
+            let name = VALID_ACCURACY.to_owned();
+            self.emitter.measure(Measured { trial_id, step: row.step, name, value });
+        }
         self.emitter.flush_if_due_sampled(emit);
         if let (Some(valid), true) = (self.valid, diverged.len() > 0) {
             self.emitter.flush(emit);
@@ -228,6 +237,7 @@ impl LaneRunner {
             valid_accuracy: valid.accuracy,
             test_loss: test.map(|test| test.loss),
             test_accuracy: test.and_then(|test| test.accuracy),
+            metrics: Metrics::default(),
             digest: self.lane.state.digest.hex(),
             weights_hash: Some(weights_hash.clone()),
         });

@@ -8,7 +8,7 @@ use crate::cost::{Expected, expected_runs};
 use crate::family::Verdict;
 use crate::pair::{ALPHA, Pair};
 use crate::ranking::{Line, Ranking};
-use crate::results::{Grid, Purpose, RunResult, RunState, grids, seeds};
+use crate::results::{Grid, Purpose, RunResult, grids, seeds};
 use crate::score::Direction;
 use crate::warnings::seeds_to_decide;
 
@@ -157,7 +157,7 @@ fn by_lr(results: &[RunResult], a: &str, b: &str, steps: i64, direction: Directi
         let grid = grids.iter().find(|grid| grid.schedule == name)?;
         let at_lr = grid.configs.iter().filter(|config| config.base_lr == lr);
         let ended =
-            at_lr.filter(|config| config.runs.iter().all(|run| matches!(run.state, RunState::Done(_))));
+            at_lr.filter(|config| config.runs.iter().all(|run| run.value().is_some_and(f64::is_finite)));
         let by_seed = ended.map(|config| -> BTreeMap<i64, f64> {
             config.runs.iter().filter_map(|run| Some((run.trial.seed, run.value()?))).collect()
         });
@@ -197,6 +197,7 @@ mod tests {
     use super::*;
     use crate::ranking::tests::run;
     use crate::ranking::{Options, rank};
+    use crate::results::RunState;
     use crate::warnings::{History, warnings};
 
     fn compare_in(results: &[RunResult], a: &str, b: &str, options: &Options) -> Option<Comparison> {

@@ -23,11 +23,14 @@ pub struct Metric {
     pub title: String,
     /// Which numbers are better.
     pub direction: Direction,
+    /// Whether it counts the steps to a target, which a run may not reach.
+    pub has_target: bool,
 }
 
 impl Default for Metric {
     fn default() -> Self {
-        Self { name: "final".to_owned(), title: "valid loss".to_owned(), direction: Direction::LowerIsBetter }
+        let (name, title) = ("final".to_owned(), "valid loss".to_owned());
+        Self { name, title, direction: Direction::LowerIsBetter, has_target: false }
     }
 }
 
@@ -112,10 +115,16 @@ pub struct Line {
     pub sd: Option<f64>,
     /// Number of diverged runs of that config.
     pub diverged: usize,
+    /// Number of finished runs of that config without the metric.
+    pub unreported: usize,
+    /// Number of finished runs of that config that did not reach the target.
+    pub unreached: usize,
     /// Number of runs of that config that are not trained yet.
     pub missing: usize,
     /// Number of diverged runs of the schedule over its complete grid.
     pub diverged_in_grid: usize,
+    /// Mean seconds to the target, if the metric has one: of the runs that reached it.
+    pub seconds: Option<f64>,
     /// Mean test loss.
     pub test_loss: Option<f64>,
     /// Mean test accuracy.
@@ -149,10 +158,10 @@ impl Candidate {
     }
 
     /// The sort key before the mean, as in the view `ranking` of the database: whether it has no results, and the
-    /// fraction of runs that diverged.
+    /// fraction of runs that count as infinitely bad.
     fn key(&self) -> (bool, f64) {
-        let ended = self.line.n + self.line.diverged;
-        (ended == 0, self.line.diverged as f64 / ended.max(1) as f64)
+        let ended = self.line.ended();
+        (ended == 0, (ended - self.line.n) as f64 / ended.max(1) as f64)
     }
 }
 
@@ -187,7 +196,8 @@ pub fn rank(results: &[RunResult], options: &Options) -> Ranking {
     let protocol = protocol(results);
     let looks = options.looks.clone().filter(|_| protocol != Protocol::Tuning);
     let grids = grids(results, budget);
-    let candidate = |grid| candidate(grid, results, protocol, looks.is_some());
+    let has_target = options.metric.has_target;
+    let candidate = |grid| candidate(grid, results, protocol, (looks.is_some(), has_target));
     let mut all: Vec<Candidate> = grids.iter().filter_map(candidate).collect();
     all.sort_by(|a, b| in_order(a, b, options.metric.direction));
     let family = judge(&mut all, protocol, looks.as_ref(), options);
@@ -211,8 +221,14 @@ fn p_floor(lines: &[Line]) -> Option<f64> {
     lines.iter().filter_map(|line| line.versus.p_floor).reduce(f64::max)
 }
 
-/// A schedule at its chosen config. `stops`: a look may have stopped it before the last seed.
-fn candidate(grid: &Grid<'_>, results: &[RunResult], protocol: Protocol, stops: bool) -> Option<Candidate> {
+/// A schedule at its chosen config. `stops`: a look may have stopped it before the last seed. `has_target`: its values are steps
+/// to a target.
+fn candidate(
+    grid: &Grid<'_>,
+    results: &[RunResult],
+    protocol: Protocol,
+    (stops, has_target): (bool, bool),
+) -> Option<Candidate> {
     let (choosing, judging) = protocol.purposes();
     let judging_seeds = seeds(results, &[judging]);
     let (values, losses) = (grid.values(&judging_seeds), grid.losses(&seeds(results, &[choosing])));
@@ -232,7 +248,7 @@ fn candidate(grid: &Grid<'_>, results: &[RunResult], protocol: Protocol, stops: 
     let mean = |pick: fn(&RunResult) -> Option<f64>| {
         summary(&runs.iter().filter_map(|run| pick(run)).collect::<Vec<_>>()).map(|s| s.mean)
     };
-    let count = |state| runs.iter().filter(|run| run.state == state).count();
+    let count = |is: fn(RunState) -> bool| runs.iter().filter(|run| is(run.state)).count();
     let finite: Vec<f64> = own.iter().copied().flatten().filter(|x| x.is_finite()).collect();
     let summary = summary(&finite);
     let all = grid.configs.iter().flat_map(|config| &config.runs);
@@ -246,9 +262,12 @@ fn candidate(grid: &Grid<'_>, results: &[RunResult], protocol: Protocol, stops: 
         n: finite.len(),
         mean: summary.map(|s| s.mean),
         sd: summary.and_then(|s| s.sd),
-        diverged: count(RunState::Diverged),
+        diverged: count(|state| state == RunState::Diverged),
+        unreported: count(|state| matches!(state, RunState::Unreported(_))),
+        unreached: count(|state| matches!(state, RunState::Unreached(_))),
         missing: requested.saturating_sub(own.iter().flatten().count()),
         diverged_in_grid: all.filter(|run| run.state == RunState::Diverged).count(),
+        seconds: mean(seconds).filter(|_| has_target),
         test_loss: mean(|run| run.trial.test_loss),
         test_accuracy: mean(|run| run.trial.test_accuracy),
         versus: Pair::default(),
@@ -260,6 +279,14 @@ fn candidate(grid: &Grid<'_>, results: &[RunResult], protocol: Protocol, stops: 
     };
     let chosen = choice.filter(|_| protocol == Protocol::CrossFitted).map(|choice| (values, choice));
     Some(Candidate { line, chosen })
+}
+
+/// Seconds until a run reached its target: its wall time, by the part of its steps. `None` if it did not, or was interrupted.
+fn seconds(run: &RunResult) -> Option<f64> {
+    let (RunState::Done(_), 1) = (run.state, run.trial.attempts) else { return None };
+    let (started, finished) = run.trial.started_at.zip(run.trial.finished_at)?;
+    let share = run.value()? / run.trial.steps.max(1) as f64;
+    Some((finished - started).max(0) as f64 / 1000.0 * share)
 }
 
 /// Tests all pairs of the schedules with results, and fills in the verdicts.
@@ -308,7 +335,12 @@ fn tie_groups(family: &Family, seeds: &[usize]) -> Vec<usize> {
 impl Line {
     /// Whether any of its runs has ended. Otherwise its config is just the first of the grid.
     pub fn has_results(&self) -> bool {
-        self.n + self.diverged > 0
+        self.ended() > 0
+    }
+
+    /// Number of ended runs of its config that judge it.
+    pub fn ended(&self) -> usize {
+        self.n + self.diverged + self.unreported
     }
 
     /// Number of runs that judge it, including missing ones.

@@ -152,6 +152,7 @@ fn the_highest_accuracy_ranks_first() {
         name: "accuracy".into(),
         title: "test accuracy".into(),
         direction: Direction::HigherIsBetter,
+        has_target: false,
     };
     let options = Options { metric, ..Options::default() };
     let mut results = [grid("a", [1.0; 3], 8), grid("b", [1.0; 3], 8)].concat();
@@ -391,4 +392,126 @@ fn a_large_difference_is_found() {
     }
     println!("found in {found} of 2000");
     assert!(found >= 1800, "found in {found} of 2000");
+}
+
+fn steps_to() -> Options {
+    let metric = Metric { name: "steps_to:valid_loss:0.1".into(), has_target: true, ..Metric::default() };
+    Options { metric, ..Options::default() }
+}
+
+/// A run of 100 steps that reaches its target after this many.
+fn reaching(schedule: &str, seed: i64, steps: f64) -> RunResult {
+    if steps <= 100.0 {
+        return run(schedule, 0.1, seed, RunState::Done(steps));
+    }
+    let score = Some(Score { value: 101.0, direction: Direction::LowerIsBetter });
+    RunResult { score, ..run(schedule, 0.1, seed, RunState::Unreached(101.5)) }
+}
+
+#[test]
+fn a_run_that_does_not_reach_the_target_counts_as_longer_than_any_that_does() {
+    let mut results = Vec::new();
+    for seed in 0..8 {
+        // The last step is later than every other one that reaches the target, and still earlier than none.
+        results.push(reaching("late", seed, 100.0));
+        results.push(reaching("never", seed, f64::INFINITY));
+        results.push(reaching("never2", seed, f64::INFINITY));
+        results.push(reaching("fast", seed, if seed == 0 { f64::INFINITY } else { 40.0 + seed as f64 }));
+    }
+    let options = steps_to();
+    let ranking = rank(&results, &options);
+    let order: Vec<&str> = ranking.lines.iter().map(|line| line.schedule.as_str()).collect();
+    assert_eq!(order, ["fast", "late", "never", "never2"]);
+    let counts: Vec<_> = ranking.lines.iter().map(|line| (line.n, line.unreached, line.diverged)).collect();
+    assert_eq!(counts, [(8, 1, 0), (8, 0, 0), (8, 8, 0), (8, 8, 0)]);
+    assert_eq!((ranking.lines[1].mean, ranking.lines[2].mean), (Some(100.0), Some(101.0)));
+    let at = |name: &str| ranking.position(name).expect("a line");
+    // Every seed says that the one that reaches the target is better; two that do not are tied.
+    assert_eq!(ranking.family.pair(at("late"), at("never")).p_raw, Some(2.0 / 256.0));
+    assert_eq!(ranking.family.verdict(at("never"), at("never2")), Verdict::Same);
+    let warned = warnings(&ranking, &results, &options, &History::default());
+    let warning = warned.iter().find(|warning| warning.kind == Kind::Unreached).expect("a warning");
+    assert_eq!(warning.schedules, ["fast", "never", "never2"]);
+    assert!(warning.text.contains("fast 1/8"), "{}", warning.text);
+}
+
+#[test]
+fn a_finished_run_without_the_metric_ranks_last_and_is_said() {
+    let mut results = [grid("a", [1.0; 3], 6), grid("b", [2.0; 3], 6)].concat();
+    for run in results.iter_mut().filter(|run| run.trial.schedule == "a" && run.trial.seed < 2) {
+        run.state = RunState::Unreported(1.0);
+    }
+    let ranking = plain(&results);
+    assert_eq!(ranking.lines[0].schedule, "b");
+    let last = &ranking.lines[1];
+    assert_eq!((last.n, last.unreported, last.missing, last.ended()), (4, 2, 0, 6));
+    assert_eq!((last.versus.n, last.versus.diff), (6, None));
+    assert!(kinds(&results).contains(&Kind::Unreported));
+}
+
+#[test]
+fn a_grid_that_never_reaches_the_target_is_chosen_by_how_near_it_comes() {
+    let mut results = Vec::new();
+    for (lr, cost) in [(0.1, 101.9), (0.2, 101.2), (0.3, 101.7)] {
+        for seed in 0..4 {
+            let near = RunResult {
+                score: Some(Score { value: 101.0, ..Score::worst(Direction::LowerIsBetter) }),
+                ..run("a", lr, seed, RunState::Unreached(cost))
+            };
+            results.push(near);
+        }
+    }
+    assert_eq!(rank(&results, &steps_to()).lines[0].base_lr, 0.2);
+}
+
+/// Steps to a target at evaluations after every 5 of 100 steps: log-normal, with a factor that all runs of a seed share, so that
+/// about this share of the runs does not reach it. The schedules need `times` as many steps.
+fn simulated_steps(random: &mut Normal, times: &[f64], unreached: f64, seeds: i64) -> Vec<RunResult> {
+    let scale = 100.0 * unreached.exp();
+    let mut all = Vec::new();
+    for seed in 0..seeds {
+        let common = 0.25 * random.next();
+        for (i, factor) in times.iter().enumerate() {
+            let steps = factor * scale * (common + 0.15 * random.next()).exp();
+            all.push(reaching(&i.to_string(), seed, (steps / 5.0).ceil() * 5.0));
+        }
+    }
+    all
+}
+
+/// Log-scales at which about none, a fifth, half and four fifths of the runs do not reach the target.
+const UNREACHED: [(f64, &str); 4] = [(-1.0, "0 %"), (-0.245, "20 %"), (0.0, "50 %"), (0.245, "80 %")];
+
+#[test]
+fn equal_schedules_are_rarely_called_different_by_their_steps_to_a_target() {
+    let mut random = Normal(5);
+    for schedules in [2, 8, 15] {
+        for (scale, share) in UNREACHED {
+            let mut wrong = 0;
+            for _ in 0..2000 {
+                let ranking =
+                    rank(&simulated_steps(&mut random, &vec![1.0; schedules], scale, 10), &steps_to());
+                wrong += u32::from(ranking.lines.iter().any(|line| line.ranks != Some((1, schedules))));
+            }
+            println!("{schedules} schedules, {share} do not reach the target: {wrong} of 2000");
+            // 100 of 2000 are 5 %; 120 is two standard deviations above.
+            assert!(wrong <= 120, "{schedules} schedules, {share}: {wrong} of 2000 are called different");
+        }
+    }
+}
+
+#[test]
+fn a_schedule_that_needs_fewer_steps_to_a_target_is_found() {
+    let mut random = Normal(6);
+    for ((scale, share), least) in UNREACHED.into_iter().zip([1900, 1800, 1000, 150]) {
+        let mut found = 0;
+        for _ in 0..2000 {
+            // The middle of both is where half of the runs do not reach the target.
+            let ranking = rank(&simulated_steps(&mut random, &[0.85, 1.0 / 0.85], scale, 10), &steps_to());
+            found +=
+                u32::from(ranking.lines[0].schedule == "0" && ranking.lines[1].verdict == Verdict::Worse);
+        }
+        println!("{share} do not reach the target: found in {found} of 2000");
+        assert!(found >= least, "{share}: found in {found} of 2000");
+    }
 }

@@ -12,18 +12,22 @@ use crate::score::Score;
 pub struct RunResult {
     /// The stored record of the run.
     pub trial: TrialRecord,
-    /// Its state. The loss in it is used to choose configs.
+    /// Its state.
     pub state: RunState,
-    /// The score that judges its schedule: the same loss, or another metric.
+    /// The score that judges its schedule.
     pub score: Option<Score>,
 }
 
-/// The state of a run.
+/// The state of a run. The number is the cost by which configs are chosen; lower is better.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum RunState {
-    /// Finished with this loss.
+    /// Finished.
     Done(f64),
-    /// Diverged; counts as an infinite loss.
+    /// Finished without reaching the target of the metric. Its value is a lower bound.
+    Unreached(f64),
+    /// Finished without the metric that judges it; counts as infinitely bad.
+    Unreported(f64),
+    /// Diverged; counts as infinitely bad.
     Diverged,
     /// Queued, running or stopped.
     Missing,
@@ -32,10 +36,10 @@ pub enum RunState {
 }
 
 impl RunResult {
-    /// The loss that its config is chosen by; `None` if it has not ended.
+    /// The cost that its config is chosen by; `None` if it has not ended.
     pub(crate) fn loss(&self) -> Option<f64> {
         match self.state {
-            RunState::Done(loss) => Some(loss),
+            RunState::Done(cost) | RunState::Unreached(cost) | RunState::Unreported(cost) => Some(cost),
             RunState::Diverged => Some(f64::INFINITY),
             RunState::Missing | RunState::Failed => None,
         }
@@ -44,8 +48,10 @@ impl RunResult {
     /// The value that its schedule is judged by; `None` if it has not ended.
     pub fn value(&self) -> Option<f64> {
         match self.state {
-            RunState::Done(_) => self.score.map(|score| score.value),
-            RunState::Diverged => Some(self.score.map_or(f64::INFINITY, |score| score.direction.worst())),
+            RunState::Done(_) | RunState::Unreached(_) => self.score.map(|score| score.value),
+            RunState::Diverged | RunState::Unreported(_) => {
+                Some(self.score.map_or(f64::INFINITY, |score| score.direction.worst()))
+            }
             RunState::Missing | RunState::Failed => None,
         }
     }
@@ -85,7 +91,7 @@ pub struct Grid<'a> {
 }
 
 impl Grid<'_> {
-    /// Losses to choose by: `[config][seed]`.
+    /// Costs to choose by: `[config][seed]`.
     pub(crate) fn losses(&self, seeds: &[i64]) -> Vec<Vec<Option<f64>>> {
         self.configs.iter().map(|config| config.over(seeds, RunResult::loss)).collect()
     }

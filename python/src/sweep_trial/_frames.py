@@ -16,13 +16,13 @@ Kind = Literal["integer", "real", "text", "time", "flag"]
 
 _INTEGERS = """
     diverged diverged_at diverged_in_grid done failed left missing n processes queued rank rank_high rank_low running seed step
-    steps steps_done stopped stuck tie_group trials
+    steps steps_done stopped stuck tie_group trials unreached unreported
 """
 _REALS = """
-    base_lr diff diff_high diff_low final_train_loss final_valid_loss grad_norm lr mean p p_floor p_raw sd test_accuracy test_loss
+    base_lr diff diff_high diff_low final_train_loss final_valid_loss grad_norm lr mean p p_floor p_raw sd seconds test_accuracy test_loss
     train_loss valid_accuracy valid_loss wins
 """
-_TEXTS = "axis_edges config_id digest edge error purpose schedule status sweep trial_id verdict weights_hash"
+_TEXTS = "axis_edges config_id digest edge error metric purpose schedule status sweep trial_id verdict weights_hash"
 _TIMES = "finished_at started_at updated_at"
 
 #: The types of the columns that `sweep` prints. The type of any other column follows from its values.

@@ -9,6 +9,7 @@ _METRICS = {
     None: "valid loss",
     "final": "valid loss",
     "best": "best valid loss",
+    "valid_accuracy": "valid accuracy",
     "test_loss": "test loss",
     "accuracy": "test accuracy",
 }
@@ -21,7 +22,12 @@ _LEFT = {"schedule", ""}
 
 def metric(name: Optional[str]) -> str:
     """The name of a metric as people read it."""
-    return _METRICS.get(name, name or "")
+    if name in _METRICS:
+        return _METRICS[name]
+    first, *rest = (name or "").split(":")
+    if first == "steps_to" and len(rest) > 1:
+        return f"steps to {rest[0].replace('_', ' ') if rest[0].startswith('valid_') else rest[0]} {rest[-1]}"
+    return first if rest in (["max"], ["min"]) else name or ""
 
 
 def _number(value: Optional[float], signed: bool = False) -> str:

@@ -61,7 +61,8 @@ class Ranking:
 
     def _title(self) -> str:
         sweep = "" if self._sweep is None else f"{os.fspath(self._sweep)}: "
-        return f"{sweep}schedules by {_html.metric(self._how.get('metric'))}, each at its best lr"
+        metric = self.rows[0].get("metric") if self.rows else self._how.get("metric")
+        return f"{sweep}schedules by {_html.metric(metric)}, each at its best lr"
 
     def __repr__(self) -> str:
         return _html.ranking_as_text(self._title(), self.rows, self.notes)

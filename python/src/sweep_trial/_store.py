@@ -42,7 +42,9 @@ class Store:
         return self._table("status").frame(self._frame)
 
     def trials(self, sweep: Optional[PathOrUrl] = None, *, schedule: Optional[str] = None) -> Any:
-        """A frame with one row for each run of a sweep, or of one schedule. Each axis is a column `axis:PATH`."""
+        """A frame with one row for each run of a sweep, or of one schedule. Each axis is a column `axis:PATH`, and the
+        last value of each metric of a program's own a column `metric:NAME`.
+        """
         out, _ = self._call("export", "results", *_named(sweep), "--to=jsonl", *_program.words({"schedule": schedule}))
         return Table([json.loads(line) for line in out.splitlines()]).frame(self._frame)
 
@@ -53,7 +55,7 @@ class Store:
         schedule: Optional[str] = None,
         sweep: Optional[PathOrUrl] = None,
     ) -> Any:
-        """A frame with one row for each step: lr, losses, gradient norm.
+        """A frame with one row for each step: lr, losses, gradient norm, and a column for each other metric of the runs.
 
         The steps are those of one run (`trial`: the start of its id, or `"best"`), of all runs of a schedule, or of all runs of
         a sweep.
@@ -80,7 +82,8 @@ class Store:
 
         Args:
             sweep: the sweep.
-            metric: what to rank by: "final" (the default), "best", "tail:N", "test_loss" or "accuracy".
+            metric: what to rank by: "final", "best", "tail:N", "valid_accuracy", "test_loss", "accuracy", a metric of the program's
+                own ("bleu:max"), or "steps_to:valid_loss:0.1". By default the metric of the sweep file.
             budget: rank the runs with this many steps instead of the longest.
             rope: differences up to this count as equivalent.
         """

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional, SupportsInde
 
 from ._checks import Number, is_same_lr, norm, number, positive, share, whole
 from ._facts import Facts, Resume, read
+from . import _names
 from ._modules import Modules
 from ._order import Order
 from ._rates import Asked, Computed, Listed, Rates
@@ -146,8 +147,12 @@ class Trial:
         grad_norm: Optional[Number] = None,
         weights_hash: Optional[str] = None,
         lr: Optional[Number] = None,
+        **own: Optional[Number],
     ) -> None:
         """Reports metrics of `step`. Steps must come in order; a step may be reported in several calls.
+
+        Any other name is a metric of the program's own, as in `trial.log(step, bleu=31.5)`. The sweep file may decide by it:
+        `metric: {name: bleu, goal: maximize}`.
 
         `train_loss` and `grad_norm` belong to the step's batch, before the update. All other metrics belong to the weights
         after the update. Accuracies are from 0 to 1. `lr` is the lr that the update used, for programs that set it themselves;
@@ -157,7 +162,7 @@ class Trial:
 
         Raises:
             TypeError: a metric is not a number.
-            ValueError: a metric is out of range, belongs to another step, or comes before its update.
+            ValueError: a name is close to one of those above, or a metric is out of range, belongs to another step, or comes before its update.
         """
         fields: Fields = {}
         metrics = {
@@ -171,6 +176,10 @@ class Trial:
         for name, value in metrics.items():
             if value is not None:
                 fields[name] = _METRICS[name](name, value)
+        for name, value in own.items():
+            _names.check(name)
+            if value is not None:
+                fields[name] = number(name, value)
         if weights_hash is not None:
             if not isinstance(weights_hash, str):
                 raise TypeError(f"weights_hash must be a string, not {weights_hash!r}")
@@ -208,8 +217,11 @@ class Trial:
         train_loss: Optional[Number] = None,
         grad_norm: Optional[Number] = None,
         weights_hash: Optional[str] = None,
+        **own: Optional[Number],
     ) -> None:
         """Reports the final metrics, as those of the last step. Nothing can be reported after it.
+
+        Other names are metrics of the program's own, as in `log`.
 
         Raises ValueError if training has detectably not reached the last step.
         """
@@ -225,6 +237,7 @@ class Trial:
             test_accuracy=test_accuracy,
             grad_norm=grad_norm,
             weights_hash=weights_hash,
+            **own,
         )
         self._finished = True
         if self._rates.cycles_momentum() and not self._momentum_was_read:

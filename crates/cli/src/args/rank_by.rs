@@ -3,16 +3,18 @@
 use std::str::FromStr;
 
 use clap::Args;
+use spec::metric::Requested;
 use sweep::ranked::RankBy;
-use sweep::results::Metric;
 
 /// The metric that schedules are ranked by.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct RankArgs {
     /// Metric to rank by: final (validation loss after the last step), best (lowest validation loss), tail:N (mean training
-    /// loss of the last N steps), test_loss or accuracy (on the test data; the lr is still chosen by the final validation loss)
-    #[arg(long, default_value_t, value_parser = <Metric as FromStr>::from_str)]
-    pub metric: Metric,
+    /// loss of the last N steps), valid_accuracy, test_loss or accuracy (on the test data), NAME:max or NAME:min (the last value
+    /// that the program reported), steps_to:valid_loss:VALUE (steps until an evaluation reaches VALUE) [default: the metric of
+    /// the sweep file, else final]
+    #[arg(long, value_parser = <Requested as FromStr>::from_str)]
+    pub metric: Option<Requested>,
     /// Rank the runs with this many steps [default: the longest runs]
     #[arg(long, value_name = "STEPS")]
     pub budget: Option<i64>,
@@ -30,7 +32,7 @@ impl RankArgs {
 
 impl From<&RankArgs> for RankBy {
     fn from(args: &RankArgs) -> Self {
-        let RankArgs { metric, budget, rope } = *args;
+        let RankArgs { metric, budget, rope } = args.clone();
         Self { metric, budget, rope }
     }
 }

@@ -1,7 +1,7 @@
 //! The name of a stored trial.
 
 use clap::Args;
-use sweep::lookup::TrialName;
+use sweep::named_trial::TrialName;
 
 /// A stored trial.
 #[derive(Debug, Args)]

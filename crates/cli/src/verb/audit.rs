@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use report::{Format, audit_rows};
+use spec::metric::{Metric, Requested};
 use sweep::lookup::sweep;
 use sweep::ranked::{RankBy, ranked};
 use sweep::stored::open;
@@ -29,7 +30,8 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let (name, ranked, curves) = wait_for(async {
         let mut reader = open(&global.context).await?;
         let name = sweep(&mut reader, args.sweep.as_deref(), &global.context).await?;
-        let how = RankBy { budget: args.budget, ..RankBy::default() };
+        let metric = Some(Requested::Metric(Metric::Final));
+        let how = RankBy { metric, budget: args.budget, ..RankBy::default() };
         let ranked = ranked(&mut reader, &name, &how).await?;
         let curves = reader.validation_losses(&name).await?;
         Ok::<_, Failure>((name, ranked, curves))

@@ -26,9 +26,9 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let (spec, plan) = plan::of_file(&args.file, Aim::LookUp, &global.context)?;
-    let rows = wait_for(results_so_far(&plan.name, &global.context))?;
+    let (rows, values) = wait_for(results_so_far(&plan.name, &spec.metric, &global.context))?;
     // Runs of later rounds belong to the sweep too.
-    let plan = rounds::decided(&spec, &plan, &rows)?;
+    let plan = rounds::decided(&spec, &plan, &rows, &values)?;
     let stored: HashMap<&str, &TrialRecord> = rows.iter().map(|row| (row.trial_id.as_str(), row)).collect();
     let configs = configs(&plan);
     let expected: Vec<_> = configs.iter().map(|config| trainer::expected::losses(config.first)).collect();

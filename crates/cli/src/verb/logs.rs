@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use store::Status;
 use sweep::logs;
-use sweep::lookup::trial;
+use sweep::named_trial::trial;
 use sweep::stored::open;
 use sweep::wait_for;
 

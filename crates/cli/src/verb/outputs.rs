@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use sweep::lookup::trial;
+use sweep::named_trial::trial;
 use sweep::stored::open;
 use sweep::{outputs, wait_for};
 

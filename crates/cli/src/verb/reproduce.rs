@@ -7,7 +7,7 @@ use orchestrator::Stop;
 use spec::event::{Event, Outcome as Ended, StepRow};
 use spec::trial::Trial;
 use store::{MetricRow, Status, TrialRecord};
-use sweep::lookup::trial;
+use sweep::named_trial::trial;
 use sweep::stored::{open, retrained};
 use sweep::weights::provide;
 use sweep::{Context, wait_for};

@@ -2,20 +2,21 @@
 
 use report::{Cell, Format, Rows};
 use spec::record::{COLUMNS, Column, ENVIRONMENT_COLUMNS, Kind, Output, Source, TrialRecord};
-use sweep::lookup::trial;
+use sweep::named_trial::trial;
 use sweep::stored::open;
 use sweep::{outputs, wait_for};
 
 use crate::args::{FormatArg, TrialArg};
 use crate::exit::{Failure, Outcome, print};
 use crate::global::Global;
+use crate::measured::Measured;
 use dashboard::exported::cell;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
     pub which: TrialArg,
-    /// Print the steps (lr, losses, gradient norm) instead
+    /// Print the steps (lr, losses, gradient norm, other metrics) instead
     #[arg(long)]
     pub metrics: bool,
     #[command(flatten)]
@@ -23,24 +24,30 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
-    let (row, steps) = wait_for(async {
+    let (row, steps, measured) = wait_for(async {
         let mut reader = open(&global.context).await?;
         let row = trial(&mut reader, &args.which.named(), &global.context).await?;
-        let steps = if args.metrics { reader.steps(&row.trial_id).await? } else { Vec::new() };
-        Ok::<_, Failure>((row, steps))
+        let id = &row.trial_id;
+        let steps = if args.metrics { reader.steps(id).await? } else { Vec::new() };
+        let measured =
+            if args.metrics { Measured::read(&mut reader, id).await? } else { Measured::default() };
+        Ok::<_, Failure>((row, steps, measured))
     })?;
     let format = Format::from(&args.format);
     if args.metrics {
-        let mut rows = Rows::new(["step", "lr", "train_loss", "valid_loss", "grad_norm"]);
+        let names = measured.names();
+        let columns = ["step", "lr", "train_loss", "valid_loss", "grad_norm"];
+        let mut rows = Rows::new(columns.into_iter().chain(names.iter().map(String::as_str)));
         for step in steps {
             let (train_loss, grad_norm) = step.reported(row.diverged_at);
-            rows.rows.push(vec![
+            let losses = [
                 step.step.into(),
                 step.lr.into(),
                 train_loss.into(),
                 step.valid_loss.into(),
                 grad_norm.into(),
-            ]);
+            ];
+            rows.rows.push(losses.into_iter().chain(measured.cells(step.step, &names)).collect());
         }
         return print(&rows.render(format));
     }

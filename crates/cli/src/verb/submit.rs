@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use schedule::problem::counted;
-use spec::Plan;
+use spec::{Plan, Spec};
 use store::{Location, Reader, Store, StoreError, TrialRecord};
+use sweep::results::Values;
+use sweep::stored::values;
 use sweep::{rounds, wait_for};
 
 use crate::args::Warnings;
@@ -33,8 +35,8 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     check(args, global)?;
     let (spec, plan) = sweep_file(&args.file, Warnings::default(), global)?;
     wait_for(fold_log(global))?;
-    let rows = wait_for(results(global, &plan))?;
-    let plan = rounds::decide(&spec, plan, &rows, &mut |decision| {
+    let (rows, values) = wait_for(results(global, &spec))?;
+    let plan = rounds::decide(&spec, plan, (&rows, &values), &mut |decision| {
         if !global.quiet {
             say(decided(decision));
         }
@@ -148,11 +150,16 @@ fn seconds(text: &str) -> Option<u64> {
     days.unwrap_or(0).checked_mul(86_400)?.checked_add(seconds)
 }
 
-/// The stored results of a sweep; none if there is no store yet.
-async fn results(global: &Global, plan: &Plan) -> Result<Vec<TrialRecord>, Failure> {
+/// The stored results of a sweep and the values of its metric; none if there is no store yet.
+async fn results(global: &Global, spec: &Spec) -> Result<(Vec<TrialRecord>, Values), Failure> {
     match Reader::open(&global.context.store).await {
-        Ok(mut reader) => Ok(reader.results(&plan.name).await?),
-        Err(StoreError::Missing { .. } | StoreError::Older { .. }) => Ok(Vec::new()),
+        Ok(mut reader) => {
+            let values = values(&mut reader, &spec.name, &spec.metric).await?;
+            Ok((reader.results(&spec.name).await?, values))
+        }
+        Err(StoreError::Missing { .. } | StoreError::Older { .. }) => {
+            Ok(<(Vec<TrialRecord>, Values)>::default())
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -21,7 +21,7 @@ fn readable(kind: Kind, text: String) -> Option<String> {
     match kind {
         Kind::Axes => Axes::try_from(text).ok().map(|axes| axes.to_string()).filter(|axes| !axes.is_empty()),
         Kind::Files => Some(object()?.as_object()?.keys().cloned().collect::<Vec<_>>().join(" ")),
-        Kind::Json => Some(object().map_or(text.clone(), |object| object.to_string())),
+        Kind::Json | Kind::Metrics => Some(object().map_or(text.clone(), |object| object.to_string())),
         Kind::Integer | Kind::Real | Kind::Text | Kind::Time => Some(text),
     }
 }

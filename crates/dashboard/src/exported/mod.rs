@@ -4,6 +4,8 @@ pub mod axes;
 mod cell;
 mod column;
 
+use std::collections::BTreeSet;
+
 use report::{Rows, lines};
 use spec::record::{self, TrialRecord};
 
@@ -17,11 +19,15 @@ pub fn table(runs: &[TrialRecord]) -> (Vec<Column>, Vec<Vec<report::Cell>>) {
     let mut columns: Vec<Column> =
         exported.iter().map(|column| (column.name.to_owned(), kind(column))).collect();
     columns.extend(axes.iter().map(|axis| (format!("axis:{}", axis.path), axis.kind)));
+    let metrics: BTreeSet<&str> =
+        runs.iter().flat_map(|run| run.metrics.0.keys().map(String::as_str)).collect();
+    columns.extend(metrics.iter().map(|name| (format!("metric:{name}"), Kind::Real)));
     let row = |run: &TrialRecord| {
         exported
             .iter()
             .map(|column| cell(column, run))
             .chain(axes.iter().map(|axis| axis.cell(run)))
+            .chain(metrics.iter().map(|name| run.metrics.0.get(*name).copied().into()))
             .collect()
     };
     (columns, runs.iter().map(row).collect())

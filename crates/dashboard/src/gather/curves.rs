@@ -14,19 +14,22 @@ use super::document::MOST_RUNS;
 use super::trials::Configs;
 
 /// The metric of curves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum CurveMetric {
     /// Validation losses.
     Valid,
     /// Training losses, as means over intervals of steps.
     Train,
+    /// The values of another metric.
+    Other(String),
 }
 
 impl CurveMetric {
-    fn name(self) -> &'static str {
+    fn name(&self) -> &str {
         match self {
             Self::Valid => "valid",
             Self::Train => "train",
+            Self::Other(name) => name,
         }
     }
 }
@@ -53,15 +56,19 @@ impl Samples {
         &mut self,
         reader: &mut Reader,
         trial: &TrialRecord,
-        metric: CurveMetric,
+        metric: &CurveMetric,
         every: u64,
     ) -> Result<Arc<Sampled>, Error> {
-        let key = (trial.trial_id.clone(), metric, every);
+        let key = (trial.trial_id.clone(), metric.clone(), every);
         if let Some(known) = self.runs.get(&key) {
             return Ok(Arc::clone(known));
         }
         let sampled: Sampled = match metric {
             CurveMetric::Valid => reader.evaluated(&trial.trial_id, every, trial.steps).await?,
+            CurveMetric::Other(name) => {
+                let values = reader.measured_of(&trial.trial_id, name).await?;
+                thinned(values, trial.steps, every)
+            }
             CurveMetric::Train => {
                 let means = reader.step_means(&trial.trial_id, every).await?;
                 // The last interval of a run in progress is not complete.
@@ -105,11 +112,25 @@ fn spaced(end: i64, number: i64) -> Vec<i64> {
     steps
 }
 
+/// The last value of each interval of `every` updates. A program reports its metrics at any steps.
+fn thinned(values: Vec<(i64, f64)>, steps: i64, every: u64) -> Sampled {
+    let every = i64::try_from(every.max(1)).unwrap_or(i64::MAX);
+    let interval = |updates: i64| (updates.min(steps) - 1) / every;
+    let mut thinned: Sampled = Vec::new();
+    for value in values {
+        if thinned.last().is_some_and(|last| interval(last.0) == interval(value.0)) {
+            thinned.pop();
+        }
+        thinned.push(value);
+    }
+    thinned
+}
+
 /// The steps between samples of a run, so that there are about `points`.
-fn spacing(metric: CurveMetric, trial: Option<&Trial>, steps: i64, points: u64) -> u64 {
+fn spacing(metric: &CurveMetric, trial: Option<&Trial>, steps: i64, points: u64) -> u64 {
     let (steps, points) = (steps.unsigned_abs().max(1), points.max(1));
     match metric {
-        CurveMetric::Train => steps.div_ceil(points),
+        CurveMetric::Train | CurveMetric::Other(_) => steps.div_ceil(points),
         CurveMetric::Valid => {
             let every = trial.map_or(1, |trial| trial.config.task.evaluate_every).max(1);
             every * (steps / every).div_ceil(points).max(1)
@@ -124,7 +145,7 @@ fn spacing(metric: CurveMetric, trial: Option<&Trial>, steps: i64, points: u64) 
 pub(crate) async fn curves(
     reader: &mut Reader,
     ranked: &Ranked,
-    (metric, points): (CurveMetric, u64),
+    (metric, points): (&CurveMetric, u64),
     samples: &mut Samples,
     configs: &mut Configs,
     context: &Context,
@@ -162,13 +183,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_last_value_of_each_interval_is_kept() {
+        let values = vec![(1, 0.1), (2, 0.2), (4, 0.4), (7, 0.7), (10, 1.0)];
+        assert_eq!(thinned(values.clone(), 10, 4), [(4, 0.4), (7, 0.7), (10, 1.0)]);
+        assert_eq!(thinned(values.clone(), 10, 1), values);
+    }
+
+    #[test]
     fn samples_are_spaced_evenly_and_contain_the_last_step() {
         assert_eq!(spaced(0, 10), Vec::<i64>::new());
         assert_eq!(spaced(1, 10), [0]);
         assert_eq!(spaced(5, 10), [0, 1, 2, 3, 4]);
         assert_eq!(spaced(100, 4), [0, 25, 50, 75, 99]);
-        assert_eq!(spacing(CurveMetric::Train, None, 1860, 400), 5);
-        assert_eq!(spacing(CurveMetric::Valid, None, 1860, 400), 5);
-        assert_eq!(spacing(CurveMetric::Valid, None, 10, 400), 1);
+        assert_eq!(spacing(&CurveMetric::Train, None, 1860, 400), 5);
+        assert_eq!(spacing(&CurveMetric::Valid, None, 1860, 400), 5);
+        assert_eq!(spacing(&CurveMetric::Valid, None, 10, 400), 1);
     }
 }

@@ -49,6 +49,12 @@ pub(crate) async fn runs(
         let mut steps = Vec::new();
         for run in ranked.ranking.judging(&ranked.results, line).into_iter().take(MOST_RUNS) {
             let rows = reader.steps(&run.trial.trial_id).await?;
+            let measured: Option<BTreeMap<i64, f64>> = match ranked.metric.reported() {
+                Some(name) => {
+                    Some(reader.measured_of(&run.trial.trial_id, name).await?.into_iter().collect())
+                }
+                None => None,
+            };
             if rows.is_empty() {
                 continue;
             }
@@ -56,7 +62,10 @@ pub(crate) async fn runs(
                 step: row.step,
                 lr: row.lr,
                 train_loss: row.train_loss,
-                valid_loss: row.valid_loss,
+                measured: match &measured {
+                    Some(values) => i64::try_from(row.step + 1).ok().and_then(|at| values.get(&at)).copied(),
+                    None => row.valid_loss,
+                },
             };
             steps.push(rows.iter().map(step).collect());
         }
@@ -98,6 +107,7 @@ pub(crate) async fn material(
         reproduce: reproduce.map(|(command, what)| (command, what.to_owned())).to_vec(),
         environment: reader.environments(sweep).await?.iter().flat_map(environment).collect(),
         axes,
+        metric: ranked.metric.reported().map(str::to_owned),
         runs: Vec::new(),
     })
 }

@@ -2,12 +2,14 @@
 
 use report::document::Document;
 use report::views::{Facts, Overview, Progress, State, VerdictView, overview as composed};
+use spec::metric::Metric;
 use spec::protocol::Purpose;
 use spec::trial::Trial;
 use store::{Reader, RunnerStatus, SweepCounts, TrialRecord};
 use sweep::completeness::{Completeness, Phase, Planned, completeness};
 use sweep::processes::is_stuck;
 use sweep::ranked::{RankBy, Ranked};
+use sweep::results::Values;
 use sweep::{Context, Error};
 
 use super::about::about;
@@ -29,6 +31,8 @@ pub(crate) struct Known<'a> {
     /// Whether a process trains it.
     pub(crate) is_trained: bool,
     pub(crate) planned: Option<&'a Planned>,
+    /// The values of the sweep's metric.
+    pub(crate) values: &'a Values,
     /// Steps per second.
     pub(crate) rate: Option<f64>,
     /// Milliseconds since 1970.
@@ -42,7 +46,7 @@ pub(crate) fn is_trained(runners: &[RunnerStatus], sweep: &str) -> bool {
 
 /// Where a sweep is.
 pub(crate) fn situation(known: &Known<'_>) -> Situation {
-    let completeness = completeness(known.planned, known.rows);
+    let completeness = completeness(known.planned, known.rows, known.values);
     let counts = known.counts;
     let left = (counts.steps - counts.steps_done).max(0);
     let time = |steps: f64| {
@@ -129,10 +133,14 @@ pub(crate) async fn overview(
         first = first.or_else(|| facts.trial.clone());
         lines.insert(line.schedule.clone(), facts.line.clone());
     }
+    let others = others(reader.metric_names(&document.sweep).await?, &ranked.metric);
+    let named =
+        ranked.metric.reported().filter(|name| others.iter().any(|other| other == name)).map(str::to_owned);
     let facts = Facts {
         now,
         about: about(first.as_ref(), rows),
-        curve_metric: curve_metric(first.as_ref(), rows),
+        curve_metric: named.clone().unwrap_or_else(|| curve_metric(first.as_ref(), rows).to_owned()),
+        curves: others,
         state: situation.state,
         progress: situation.progress,
         verdict: situation.verdict,
@@ -141,6 +149,16 @@ pub(crate) async fn overview(
         lines,
     };
     Ok(composed(document, &ranked.ranking, &ranked.results, &options(ranked, how), facts))
+}
+
+/// The most metrics other than losses that have curves.
+const MOST_METRICS: usize = 8;
+
+/// The metrics other than losses that have curves: the one that decides first.
+fn others(mut names: Vec<String>, decides: &Metric) -> Vec<String> {
+    names.sort_by_key(|name| decides.reported() != Some(name.as_str()));
+    names.truncate(MOST_METRICS);
+    names
 }
 
 /// Fewer validation losses make no curve.

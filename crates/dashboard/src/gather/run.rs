@@ -43,7 +43,7 @@ fn columns(row: &TrialRecord) -> Map<String, Json> {
         Value::Real(number) => number.into(),
         Value::Text(None) => Json::Null,
         Value::Text(Some(text)) => match kind {
-            Kind::Axes | Kind::Files | Kind::Json => {
+            Kind::Axes | Kind::Files | Kind::Metrics | Kind::Json => {
                 serde_json::from_str(&text).unwrap_or(Json::String(text))
             }
             _ => text.into(),

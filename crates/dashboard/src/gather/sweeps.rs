@@ -7,6 +7,7 @@ use report::views::{State, SweepList, SweepSummary};
 use store::{Reader, SweepStatus};
 use sweep::completeness::{Planned, completeness};
 use sweep::ranked::{RankBy, ranked_rows};
+use sweep::stored::values;
 use sweep::{Context, Error};
 
 use super::overview::is_trained;
@@ -79,7 +80,8 @@ fn summary(status: SweepStatus, is_trained: bool, is_ended: bool, verdict: Optio
 async fn verdict(reader: &mut Reader, sweep: &str, context: &Context) -> Result<Option<String>, Error> {
     let text = reader.file_text(sweep).await?;
     let rows = reader.results(sweep).await?;
-    if !completeness(Planned::new(sweep, &text, context).as_ref(), &rows).is_complete() {
+    let values = values(reader, sweep, &spec::metric::in_text(&text)).await?;
+    if !completeness(Planned::new(sweep, &text, context).as_ref(), &rows, &values).is_complete() {
         return Ok(None);
     }
     let how = RankBy::default();

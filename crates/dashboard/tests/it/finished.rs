@@ -17,6 +17,7 @@ pub(crate) fn finished(trial: &Trial, stage: u64, loss: f64, at: i64) -> [Event;
         valid_accuracy: Some(0.9),
         test_loss: Some(loss),
         test_accuracy: Some(0.9),
+        metrics: Default::default(),
         digest: "d".repeat(64),
         weights_hash: None,
     };

@@ -206,6 +206,8 @@ fn pages_are_deterministic_and_work_with_few_results() {
         ranking: vec![RankedSchedule {
             schedule: "a".into(),
             diverged: 3,
+            unreported: 0,
+            unreached: 0,
             requested: 3,
             tie_group: 1,
             ..RankedSchedule::default()

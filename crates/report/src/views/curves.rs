@@ -59,7 +59,7 @@ pub struct ScheduleCurve {
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Curves {
     /// `valid` or `train`.
-    pub metric: &'static str,
+    pub metric: String,
     /// Length of the runs in steps.
     pub budget: i64,
     /// One curve for each schedule, in the order of the ranking.
@@ -69,11 +69,11 @@ pub struct Curves {
 }
 
 /// Means and bands over runs.
-pub fn curves(metric: &'static str, budget: i64, schedules: Vec<ScheduleRuns>) -> Curves {
+pub fn curves(metric: &str, budget: i64, schedules: Vec<ScheduleRuns>) -> Curves {
     let schedules: Vec<ScheduleCurve> = schedules.into_iter().map(curve).collect();
     let ends = schedules.iter().flat_map(|curve| curve.x.last().into_iter().chain(curve.lr_x.last()));
     let last_step = ends.max().copied().unwrap_or(budget);
-    Curves { metric, budget, schedules, last_step }
+    Curves { metric: metric.to_owned(), budget, schedules, last_step }
 }
 
 fn curve(own: ScheduleRuns) -> ScheduleCurve {

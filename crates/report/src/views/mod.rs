@@ -6,6 +6,8 @@ mod live;
 mod overview;
 mod trials;
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 pub use curves::{Curves, Sampled, ScheduleCurve, ScheduleRuns, curves};
@@ -101,7 +103,7 @@ pub struct SeedView {
     pub seed: i64,
     /// Its value; `None` if it diverged or has not ended.
     pub value: Option<f64>,
-    /// `done`, `diverged`, `missing` or `failed`.
+    /// `done`, `unreported`, `diverged`, `missing` or `failed`.
     pub state: &'static str,
     /// The trial; `None` if it is not planned yet.
     pub trial_id: Option<String>,
@@ -147,6 +149,10 @@ pub struct LineView {
     pub failed: usize,
     /// Number of these that diverged.
     pub diverged: usize,
+    /// Number of finished runs without the metric.
+    pub unreported: usize,
+    /// Number of finished runs that did not reach the target.
+    pub unreached: usize,
     /// Mean over seeds.
     pub mean: Option<f64>,
     /// Standard deviation over seeds.
@@ -269,8 +275,10 @@ pub struct Overview {
     pub about: Vec<(String, String)>,
     /// The metric of the ranking.
     pub metric: MetricView,
-    /// The metric of the curves that are shown first: `valid` or `train`.
-    pub curve_metric: &'static str,
+    /// The metric of the curves that are shown first: `valid`, `train`, or one of `curves`.
+    pub curve_metric: String,
+    /// The names of the metrics other than losses that have curves.
+    pub curves: Vec<String>,
     /// Length of the ranked runs in steps.
     pub budget: i64,
     /// All run lengths of the sweep.
@@ -321,6 +329,9 @@ pub struct Snapshot {
 pub struct SnapshotCurves {
     /// Validation losses.
     pub valid: Curves,
+    /// Metrics other than losses, by name.
+    #[serde(flatten)]
+    pub others: BTreeMap<String, Curves>,
     /// Training losses.
     pub train: Curves,
 }

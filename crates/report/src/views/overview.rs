@@ -25,7 +25,9 @@ pub struct Facts {
     /// The header.
     pub about: Vec<(String, String)>,
     /// `valid` or `train`.
-    pub curve_metric: &'static str,
+    pub curve_metric: String,
+    /// The metrics other than losses that have curves.
+    pub curves: Vec<String>,
     /// The state of the sweep.
     pub state: State,
     /// Its progress.
@@ -129,6 +131,7 @@ pub fn overview(
         now: facts.now,
         about: facts.about,
         curve_metric: facts.curve_metric,
+        curves: facts.curves,
         state: facts.state,
         progress: facts.progress,
         file_name: facts.file_name,
@@ -163,6 +166,8 @@ fn line(i: usize, ranking: &Ranking, results: &[RunResult], document: &Document,
         missing: line.missing,
         failed: own.iter().filter(|run| run.state == RunState::Failed).count(),
         diverged: line.diverged,
+        unreported: line.unreported,
+        unreached: line.unreached,
         mean: line.mean,
         sd: line.sd,
         low: interval.map(|(low, _)| low),
@@ -201,7 +206,9 @@ fn mean_interval(own: &[&RunResult]) -> Option<(f64, f64)> {
 }
 
 fn wall_ms(own: &[&RunResult]) -> Option<f64> {
-    let times = own.iter().filter(|run| matches!(run.state, RunState::Done(_))).filter_map(|run| {
+    let is_done =
+        |state| matches!(state, RunState::Done(_) | RunState::Unreached(_) | RunState::Unreported(_));
+    let times = own.iter().filter(|run| is_done(run.state)).filter_map(|run| {
         let time = run.trial.finished_at? - run.trial.started_at?;
         (time >= 0).then_some(time as f64)
     });
@@ -216,7 +223,8 @@ fn best(own: &[&RunResult], direction: Direction) -> Option<String> {
 
 fn seeds(line: &Line, own: &[&RunResult]) -> Vec<SeedView> {
     let state = |run: &RunResult| match run.state {
-        RunState::Done(_) => "done",
+        RunState::Done(_) | RunState::Unreached(_) => "done",
+        RunState::Unreported(_) => "unreported",
         RunState::Diverged => "diverged",
         RunState::Missing => "missing",
         RunState::Failed => "failed",

@@ -94,5 +94,8 @@ const format = (() => {
   /** The first letter as a capital, for sentences that the server writes in lower case. */
   const capital = (text) => text ? text[0].toUpperCase() + text.slice(1) : "";
 
-  return { NONE, isNumber, number, exact, column, signed, signedColumn, count, plural, pValue, percent, duration, clock, ago, id, short, capital };
+  /** The name of a metric in a sentence. */
+  const words = (name) => name.replaceAll("_", " ");
+
+  return { NONE, isNumber, number, exact, column, signed, signedColumn, count, plural, pValue, percent, duration, clock, ago, id, short, capital, words };
 })();

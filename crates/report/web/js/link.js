@@ -8,7 +8,7 @@
  * @property {string[]} trials    ids of selected trials
  * @property {Filter} filter
  * @property {string} metric      the metric that ranks; "" is the sweep's own
- * @property {string} curve       valid or train; "" is the one that the sweep has more points of
+ * @property {string} curve       valid, train or the name of another metric; "" is the one that decides or that has more points
  * @property {string} scale       auto, log, linear or symlog
  * @property {number} top         how many schedules are coloured
  * @property {string} zoom        "", "fifth" or "FROM-TO" in steps
@@ -46,7 +46,7 @@ const link = (() => {
     if (given.has("sweep")) state.sweep = given.get("sweep");
     for (const key of Object.keys(TEXTS)) if (given.has(key)) state[key] = given.get(key);
     if (!VIEWS.includes(state.view)) state.view = TEXTS.view;
-    if (!["valid", "train"].includes(state.curve)) state.curve = TEXTS.curve;
+    if (!/^[A-Za-z][\w./-]{0,63}$/.test(state.curve)) state.curve = TEXTS.curve;
     if (!["auto", "log", "linear", "symlog"].includes(state.scale)) state.scale = TEXTS.scale;
     const top = given.has("top") ? Number(given.get("top")) : TOP;
     state.top = Number.isInteger(top) && top >= 0 && top <= 100 ? top : TOP;

@@ -10,13 +10,14 @@ const model = (() => {
     trials: (s) => source.address("api/trials", { sweep: s.sweep }),
     valid: (s) => source.address("api/curves", { sweep: s.sweep, metric: "valid", points: 400, budget: s.budget }),
     train: (s) => source.address("api/curves", { sweep: s.sweep, metric: "train", points: 400, budget: s.budget }),
+    other_curve: (s) => source.address("api/curves", { sweep: s.sweep, metric: s.curve || entries.overview?.value?.curve_metric, points: 400, budget: s.budget }),
     stages: (s) => source.address("api/stages", { sweep: s.sweep }),
     other: (s) => source.address("api/sweep", { sweep: s.compare }),
   };
   /** Milliseconds between two requests for the same data. */
-  const PAUSES = { overview: 2000, valid: 5000, train: 5000, stages: 3000, sweeps: 3000, trials: 3000, other: 5000 };
+  const PAUSES = { overview: 2000, valid: 5000, train: 5000, other_curve: 5000, stages: 3000, sweeps: 3000, trials: 3000, other: 5000 };
   /** Which data an event `changed` names. */
-  const CHANGES = { overview: ["overview"], curves: ["valid", "train"], stages: ["stages"], sweeps: ["sweeps", "other"], trials: ["trials"] };
+  const CHANGES = { overview: ["overview"], curves: ["valid", "train", "other_curve"], stages: ["stages"], sweeps: ["sweeps", "other"], trials: ["trials"] };
 
   let state = link.empty();
   let draw = () => {};

@@ -18,7 +18,7 @@ test("defaults are not written", () => {
 });
 
 test("values that do not exist become defaults", () => {
-  const state = link.read("#view=nothing&curve=x&scale=y&top=-4&s=a&s=a");
+  const state = link.read("#view=nothing&curve=3x&scale=y&top=-4&s=a&s=a");
   assert.equal(state.view, "verdict");
   assert.equal(state.curve, "");
   assert.equal(state.scale, "auto");

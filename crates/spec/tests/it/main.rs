@@ -14,6 +14,7 @@ mod golden_calls;
 mod library;
 mod lints;
 mod messages;
+mod metric;
 mod own_lr;
 mod plan;
 mod refusals;

@@ -94,7 +94,7 @@ fn a_grid_is_extended_only_for_the_given_budget() {
         "{RUN}lr: 5\nschedules: {{a: {{kind: cosine, lr: {{values: [1, 2]}}}}, b: {{kind: linear}}}}\n"
     ));
     let added = vec![AddedLr { schedule: "a".into(), steps: 20, base_lr: 4.0 }];
-    let plan = plan_on(&spec, Decisions { added, chosen: Vec::new() }).expect("a plan");
+    let plan = plan_on(&spec, Decisions { added, ..Decisions::default() }).expect("a plan");
     assert_eq!(runs(&plan, "a"), [(1.0, 10), (2.0, 10), (1.0, 20), (2.0, 20), (4.0, 20)]);
     assert_eq!(runs(&plan, "b"), [(5.0, 10), (5.0, 20)]);
 }

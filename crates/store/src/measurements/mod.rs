@@ -46,6 +46,7 @@ fn end(trial_id: &str) -> Event {
         valid_accuracy: Some(0.5),
         test_loss: Some(1.0),
         test_accuracy: Some(0.5),
+        metrics: Default::default(),
         digest: "d".repeat(64),
         weights_hash: Some("e".repeat(64)),
     });

@@ -245,6 +245,7 @@ async fn finish(mut conn: Conn<'_>, trial: &TrialRecord) -> Result<(), Fault> {
     for sql in [
         "DELETE FROM trial_stages WHERE trial_id = $1",
         "DELETE FROM evaluations WHERE trial_id = $1",
+        "DELETE FROM metric_values WHERE trial_id = $1",
         "DELETE FROM checkpoints WHERE trial_id = $1",
     ] {
         on!(conn.reborrow(), c => sqlx::query(sql).bind(&trial.trial_id).execute(c).await.map(|_| ()))?;

@@ -1,4 +1,4 @@
-//! Copies stages, steps and evaluations of the merged trials. Stages get unused numbers; trials that share a stage
+//! Copies stages, steps, evaluations and other metrics of the merged trials. Stages get unused numbers; trials that share a stage
 //! still share it.
 
 use std::collections::{BTreeMap, HashMap};
@@ -43,6 +43,16 @@ struct Evaluation {
 
 from_row!(Evaluation { trial_id, step, valid_loss });
 
+/// A value of another metric of a trial.
+struct MetricValue {
+    trial_id: String,
+    name: String,
+    step: i64,
+    value: Option<f64>,
+}
+
+from_row!(MetricValue { trial_id, name, step, value });
+
 /// Copies all steps of these trials.
 pub(super) async fn copy(writer: &mut Writer, shard: &mut Reader, ids: &[String]) -> Result<(), Fault> {
     if ids.is_empty() {
@@ -63,7 +73,8 @@ pub(super) async fn copy(writer: &mut Writer, shard: &mut Reader, ids: &[String]
     });
     let head = "INSERT INTO trial_stages (trial_id, first_step, end_step, stage_id)";
     insert(writer.backend.conn(), head, rows, "").await?;
-    evaluations(writer, shard, ids).await
+    evaluations(writer, shard, Arc::clone(&ids)).await?;
+    metric_values(writer, shard, ids).await
 }
 
 /// Copies stages with the steps that belong to these trials. Returns the numbers of the stages in this store.
@@ -119,4 +130,17 @@ async fn evaluations(writer: &mut Writer, shard: &mut Reader, ids: Arc<str>) -> 
     let found: Vec<Evaluation> = found.map_err(|error| shard_fault(shard, error))?;
     let rows = found.into_iter().map(|row| vec![row.trial_id.into(), row.step.into(), row.valid_loss.into()]);
     insert(writer.backend.conn(), "INSERT INTO evaluations (trial_id, step, valid_loss)", rows, "").await
+}
+
+async fn metric_values(writer: &mut Writer, shard: &mut Reader, ids: Arc<str>) -> Result<(), Fault> {
+    let sql = format!(
+        "SELECT trial_id, name, step, value FROM metric_values WHERE trial_id IN {}",
+        listed(&shard.conn())
+    );
+    let found = on!(shard.conn(), c => sqlx::query_as(AssertSqlSafe(sql)).bind(&*ids).fetch_all(c).await);
+    let found: Vec<MetricValue> = found.map_err(|error| shard_fault(shard, error))?;
+    let rows = found
+        .into_iter()
+        .map(|row| vec![row.trial_id.into(), row.name.into(), row.step.into(), row.value.into()]);
+    insert(writer.backend.conn(), "INSERT INTO metric_values (trial_id, name, step, value)", rows, "").await
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use async_trait::async_trait;
-use spec::event::{Evaluated, StepRow};
+use spec::event::{Evaluated, Measured, StepRow};
 use spec::record::Value;
 use sqlx::AssertSqlSafe;
 
@@ -188,6 +188,36 @@ impl Events for Postgres {
                 AND g.stage_id = w.stage_id
             ON CONFLICT (trial_id, step) DO UPDATE SET valid_loss = excluded.valid_loss";
         let query = sqlx::query(sql).bind(stages).bind(trials).bind(steps).bind(losses);
+        query.execute(&mut self.connection).await?;
+        Ok(())
+    }
+
+    async fn write_measured(&mut self, measured: &[(i64, &Measured)]) -> Result<(), Fault> {
+        // If a metric is reported twice for a step, the last value counts. One statement can't change a row twice.
+        let mut last: BTreeMap<(&str, &str, u64), (i64, f64)> = BTreeMap::new();
+        for (stage, row) in measured {
+            last.insert((&row.trial_id, &row.name, row.step), (*stage, row.value));
+        }
+        let (mut stages, mut trials, mut names) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut steps, mut values) = (Vec::new(), Vec::new());
+        for ((trial, name, step), (stage, value)) in last {
+            stages.push(stage);
+            trials.push(trial.to_owned());
+            names.push(name.to_owned());
+            steps.push(integer(step)?);
+            values.push(real(value));
+        }
+        let sql = "
+            INSERT INTO metric_values (trial_id, name, step, value)
+            SELECT w.trial_id, w.name, w.step, w.value
+            FROM unnest($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::float8[])
+                AS w (stage_id, trial_id, name, step, value)
+            JOIN trials AS t ON t.trial_id = w.trial_id AND t.status NOT IN ('done', 'diverged')
+            JOIN trial_stages AS g
+                ON g.trial_id = w.trial_id AND g.first_step <= w.step AND g.end_step > w.step
+                AND g.stage_id = w.stage_id
+            ON CONFLICT (trial_id, name, step) DO UPDATE SET value = excluded.value";
+        let query = sqlx::query(sql).bind(stages).bind(trials).bind(names).bind(steps).bind(values);
         query.execute(&mut self.connection).await?;
         Ok(())
     }

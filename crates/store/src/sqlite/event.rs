@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use async_trait::async_trait;
-use spec::event::{Evaluated, StepRow};
+use spec::event::{Evaluated, Measured, StepRow};
 use sqlx::AssertSqlSafe;
 
 use crate::backend::{Checkpoint, End, Events, Reported, Start, json};
@@ -127,5 +127,9 @@ impl Events for Sqlite {
 
     async fn write_evaluations(&mut self, evaluated: &[(i64, &Evaluated)]) -> Result<(), Fault> {
         steps::write_evaluations(&mut self.connection, evaluated).await
+    }
+
+    async fn write_measured(&mut self, measured: &[(i64, &Measured)]) -> Result<(), Fault> {
+        steps::write_measured(&mut self.connection, measured).await
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use spec::event::{Evaluated, StepRow};
+use spec::event::{Evaluated, Measured, StepRow};
 use sqlx::SqliteConnection;
 
 use crate::backend::{Reported, json};
@@ -29,6 +29,22 @@ static EVALUATED: LazyLock<[String; 3]> = LazyLock::new(|| {
             "WITH seen (stage_id, trial_id, step, valid_loss) AS ({values})
             INSERT OR REPLACE INTO evaluations (trial_id, step, valid_loss)
             SELECT seen.trial_id, seen.step, seen.valid_loss
+            FROM seen
+            CROSS JOIN trials AS t ON t.trial_id = seen.trial_id AND t.status NOT IN ('done', 'diverged')
+            CROSS JOIN trial_stages AS g
+                ON g.trial_id = seen.trial_id AND g.first_step <= seen.step AND +g.end_step > seen.step
+                AND +g.stage_id = seen.stage_id"
+        )
+    })
+});
+
+static MEASURED: LazyLock<[String; 3]> = LazyLock::new(|| {
+    SIZES.map(|size| {
+        let values = values(5, size);
+        format!(
+            "WITH seen (stage_id, trial_id, step, name, value) AS ({values})
+            INSERT OR REPLACE INTO metric_values (trial_id, name, step, value)
+            SELECT seen.trial_id, seen.name, seen.step, seen.value
             FROM seen
             CROSS JOIN trials AS t ON t.trial_id = seen.trial_id AND t.status NOT IN ('done', 'diverged')
             CROSS JOIN trial_stages AS g
@@ -105,6 +121,27 @@ pub(crate) async fn write_evaluations(
         let mut query = sqlx::query(EVALUATED[size].as_str());
         for (stage, seen) in chunk {
             query = query.bind(*stage).bind(&seen.trial_id).bind(integer(seen.step)?).bind(seen.valid_loss);
+        }
+        query.execute(&mut *connection).await?;
+        rest = after;
+    }
+    Ok(())
+}
+
+pub(crate) async fn write_measured(
+    connection: &mut SqliteConnection,
+    mut rest: &[(i64, &Measured)],
+) -> Result<(), Fault> {
+    while !rest.is_empty() {
+        let (size, chunk, after) = next_chunk(rest);
+        let mut query = sqlx::query(MEASURED[size].as_str());
+        for (stage, seen) in chunk {
+            query = query
+                .bind(*stage)
+                .bind(&seen.trial_id)
+                .bind(integer(seen.step)?)
+                .bind(&seen.name)
+                .bind(Some(seen.value).filter(|value| !value.is_nan()));
         }
         query.execute(&mut *connection).await?;
         rest = after;

@@ -181,7 +181,8 @@ async fn stages_of_two_runners_have_different_numbers(dir: &TestStore) {
 async fn a_plan_with_fewer_decisions_does_not_undo_newer_ones(dir: &TestStore) {
     let spec = trainer::read(&small().text, "small").expect("a good file");
     let added = AddedLr { schedule: "cosine".to_owned(), steps: 20, base_lr: 0.4 };
-    let later = spec::plan_on(&spec, Decisions { added: vec![added], chosen: Vec::new() }).expect("a plan");
+    let later =
+        spec::plan_on(&spec, Decisions { added: vec![added], ..Decisions::default() }).expect("a plan");
     let (mut quick, mut slow) = two(dir.path()).await;
     quick.register(&later, false).await.expect("registered");
     assert_eq!(claimed(&mut quick).await.len(), 10);

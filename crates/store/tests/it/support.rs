@@ -159,6 +159,7 @@ pub(crate) fn done(valid_loss: f64) -> Outcome {
         valid_accuracy: Some(0.75),
         test_loss: Some(10.0 * valid_loss),
         test_accuracy: Some(0.625),
+        metrics: Default::default(),
         digest: "d".repeat(64),
         weights_hash: Some("e".repeat(64)),
     })

@@ -35,7 +35,10 @@ impl Sweep {
             Event::Ended { trial_id, outcome, .. } => {
                 assert_eq!(self.outcomes.insert(trial_id, outcome), None);
             }
-            Event::Started { .. } | Event::Checkpoint { .. } | Event::Loaded { .. } => {}
+            Event::Started { .. }
+            | Event::Checkpoint { .. }
+            | Event::Loaded { .. }
+            | Event::Measured { .. } => {}
         }
         true
     }

@@ -43,6 +43,10 @@ pub enum Kind {
     UnequalBudget,
     /// Runs diverged.
     Diverged,
+    /// Finished runs have no value of the metric.
+    Unreported,
+    /// Finished runs did not reach the target.
+    Unreached,
     /// The order by test accuracy differs from the order by the metric.
     MetricsDisagree,
     /// The order differs between budgets.
@@ -79,6 +83,8 @@ impl Kind {
             Kind::Edge => "edge",
             Kind::UnequalBudget => "unequal_budget",
             Kind::Diverged => "diverged",
+            Kind::Unreported => "unreported",
+            Kind::Unreached => "unreached",
             Kind::MetricsDisagree => "metrics_disagree",
             Kind::UnstableOverBudgets => "unstable_over_budgets",
             Kind::SameSeeds => "same_seeds",
@@ -117,7 +123,7 @@ impl<'a> Input<'a> {
 }
 
 /// All warnings, in display order.
-const TABLE: [fn(Input<'_>) -> Vec<Warning>; 17] = [
+const TABLE: [fn(Input<'_>) -> Vec<Warning>; 19] = [
     trained::failed,
     trained::missing,
     trained::only_tuned,
@@ -128,6 +134,8 @@ const TABLE: [fn(Input<'_>) -> Vec<Warning>; 17] = [
     compared::lengths,
     compared::budgets,
     outcomes::diverged,
+    outcomes::unreported,
+    outcomes::unreached,
     outcomes::metrics_disagree,
     outcomes::unstable_over_budgets,
     evidence::unpaired,

@@ -9,10 +9,11 @@ use crate::numbers::short;
 use crate::ranking::{Line, Ranking};
 use crate::score::Direction;
 
-/// Schedules have the same loss on every seed. Not checked for accuracies, which have few distinct values and may agree by chance.
+/// Schedules have the same loss on every seed. Not checked for accuracies and numbers of steps, which have few distinct values and may
+/// agree by chance.
 pub(super) fn same_runs(input: Input<'_>) -> Vec<Warning> {
     let metric = &input.ranking.metric;
-    if metric.direction == Direction::HigherIsBetter {
+    if metric.direction == Direction::HigherIsBetter || metric.has_target {
         return Vec::new();
     }
     let warn = |schedules: Vec<String>| {
@@ -66,15 +67,39 @@ fn edges(line: &Line) -> Vec<String> {
 }
 
 pub(super) fn diverged(input: Input<'_>) -> Vec<Warning> {
-    let diverged = || input.lines().iter().filter(|line| line.diverged > 0);
+    let advice = "they count as infinitely bad; try a lower lr, a warmup or `clip_norm`";
+    of_runs(input, Kind::Diverged, |line| line.diverged, "runs at the best lr diverged", advice)
+}
+
+/// Finished runs that have no value of the metric.
+pub(super) fn unreported(input: Input<'_>) -> Vec<Warning> {
+    let text = format!("finished runs have no {}", input.ranking.metric.title);
+    let advice = "they count as infinitely bad; report it in every run, or rank by another metric";
+    of_runs(input, Kind::Unreported, |line| line.unreported, &text, advice)
+}
+
+/// Finished runs that did not reach the target.
+pub(super) fn unreached(input: Input<'_>) -> Vec<Warning> {
+    let advice = "they count as one step more than their length, so their means and differences are lower bounds; set an easier \
+                  target or train longer";
+    of_runs(input, Kind::Unreached, |line| line.unreached, "runs did not reach the target", advice)
+}
+
+/// A warning about some of the runs of some lines.
+fn of_runs(
+    input: Input<'_>,
+    kind: Kind,
+    count: fn(&Line) -> usize,
+    text: &str,
+    advice: &str,
+) -> Vec<Warning> {
+    let concerned = || input.lines().iter().filter(|line| count(line) > 0);
     let each: Vec<String> =
-        diverged().map(|line| format!("{} {}/{}", line.schedule, line.diverged, line.requested())).collect();
+        concerned().map(|line| format!("{} {}/{}", line.schedule, count(line), line.requested())).collect();
     if each.is_empty() {
         return Vec::new();
     }
-    let text = format!("runs at the best lr diverged: {}", listed(&each));
-    let advice = "they count as infinitely bad; try a lower lr, a warmup or `clip_norm`";
-    warning(Kind::Diverged, names(diverged()), text, advice)
+    warning(kind, names(concerned()), format!("{text}: {}", listed(&each)), advice)
 }
 
 /// A schedule is significantly worse than the first, but has a higher test accuracy.

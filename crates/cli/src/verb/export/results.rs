@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use dashboard::exported::{self, Column, Kind};
+use report::Cell;
 use spec::record::TrialRecord;
 use store::{MetricRow, Reader};
 use sweep::lookup::sweep;
@@ -17,6 +18,7 @@ use crate::args::path;
 use crate::exit::{Failure, Outcome};
 use crate::global::Global;
 use crate::input::unknown_schedule;
+use crate::measured::Measured;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -63,8 +65,13 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
         ResultsTo::Tensorboard => return event_files(args, global),
     };
     wait_for(async {
-        let (mut reader, _, runs) = read(args, global).await?;
-        if args.metrics { steps(&mut reader, &runs, form, args).await } else { results(&runs, form, args) }
+        let (mut reader, name, runs) = read(args, global).await?;
+        if args.metrics {
+            let names = reader.metric_names(&name).await?;
+            steps(&mut reader, (&runs, &names), form, args).await
+        } else {
+            results(&runs, form, args)
+        }
     })
 }
 
@@ -118,13 +125,22 @@ const STEP_COLUMNS: [(&str, Kind); 10] = [
     ("grad_norm", Kind::Real),
 ];
 
-async fn steps(reader: &mut Reader, runs: &[TrialRecord], form: Form, args: &Args) -> Outcome {
-    let columns: Vec<Column> = STEP_COLUMNS.map(|(name, kind)| (name.to_owned(), kind)).to_vec();
+/// One row per step. `names` are the metrics of the sweep other than losses.
+async fn steps(
+    reader: &mut Reader,
+    (runs, names): (&[TrialRecord], &[String]),
+    form: Form,
+    args: &Args,
+) -> Outcome {
+    let own = names.iter().map(|name| (name.clone(), Kind::Real));
+    let columns: Vec<Column> =
+        STEP_COLUMNS.into_iter().map(|(name, kind)| (name.to_owned(), kind)).chain(own).collect();
     let mut table = Table::open(form, args.output.as_deref(), &columns)?;
     for run in runs {
+        let measured = Measured::read(reader, &run.trial_id).await?;
         let cells = |step: &MetricRow| {
             let (train_loss, grad_norm) = step.reported(run.diverged_at);
-            vec![
+            let known: [Cell; 10] = [
                 run.schedule.as_str().into(),
                 run.config_id.as_str().into(),
                 run.base_lr.into(),
@@ -135,7 +151,8 @@ async fn steps(reader: &mut Reader, runs: &[TrialRecord], form: Form, args: &Arg
                 train_loss.into(),
                 step.valid_loss.into(),
                 grad_norm.into(),
-            ]
+            ];
+            known.into_iter().chain(measured.cells(step.step, names)).collect()
         };
         each_page(reader, &run.trial_id, |page| table.write(page.iter().map(cells).collect())).await?;
     }

@@ -7,7 +7,7 @@ use schedule::problem::{listed, nearest};
 use schedule::{Feedback, Schedule};
 use serde_json::json;
 use spec::trial::Config;
-use sweep::lookup::{TrialName, trial};
+use sweep::named_trial::{TrialName, trial};
 use sweep::plan::{self, Aim};
 use sweep::source::{Source, read};
 use sweep::stored::{open, retrained};

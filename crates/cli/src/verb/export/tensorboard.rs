@@ -11,6 +11,7 @@ use sweep::atomic_file::folder;
 
 use super::pages::each_page;
 use crate::exit::{Failure, Outcome};
+use crate::measured::Measured;
 use crate::output::failure;
 use dashboard::exported::Kind;
 use dashboard::exported::axes::{self, Axis};
@@ -76,6 +77,7 @@ async fn one_run(
     let (start, end) = (seconds(run.started_at), seconds(run.finished_at.or(run.started_at)));
     let mut file = File::create(inside, start, dir)?;
     file.append(&format::session_start(start, &hparams(run, axes)))?;
+    let measured = Measured::read(reader, &run.trial_id).await?;
     each_page(reader, &run.trial_id, |page| {
         for step in page {
             let (train_loss, grad_norm) = step.reported(run.diverged_at);
@@ -83,6 +85,7 @@ async fn one_run(
             values.extend(train_loss.map(|loss| ("train_loss", loss)));
             values.extend(step.valid_loss.map(|loss| ("valid_loss", loss)));
             values.extend(grad_norm.map(|norm| ("grad_norm", norm)));
+            values.extend(measured.of(step.step).filter(|(_, value)| !value.is_nan()));
             file.append(&format::scalars(start, step.step, &values))?;
         }
         Ok(())

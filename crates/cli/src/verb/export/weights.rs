@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use orchestrator::Stop;
 use store::TrialRecord;
-use sweep::lookup::trial;
+use sweep::named_trial::trial;
 use sweep::stored::{open, retrained};
 use sweep::wait_for;
 use sweep::weights::{Weights, check_done, trained_again};

@@ -4,6 +4,8 @@
 const curvesView = (() => {
   const GROUP = "steps";
   const MOST_RUNS = 40;
+  /** The curves that are losses; the others are metrics by their names. */
+  const LOSSES = ["valid", "train"];
   /** Where the cursor is, in steps; null without a cursor. */
   let cursor = null;
 
@@ -19,12 +21,13 @@ const curvesView = (() => {
 
   function render(overview, selection, width) {
     const state = { ...selection, curve: selection.curve || overview.curve_metric };
-    const curves = model.get(state.curve);
+    const isLoss = LOSSES.includes(state.curve), data = isLoss ? state.curve : "other_curve";
+    const curves = model.get(data);
     return [
-      h("div.heading", h("h1", "Loss and learning rate over the run")),
+      h("div.heading", h("h1", `${isLoss ? "Loss" : format.capital(format.words(state.curve))} and learning rate over the run`)),
       toolbar(state, overview),
-      !curves ? frame.waiting(state.curve) : !curves.schedules.length ? h("p.empty",
-        state.curve === "valid" ? "No run has been evaluated yet. The training loss may be there already." : "No run has trained a step yet.")
+      !curves ? frame.waiting(data) : !curves.schedules.length ? h("p.empty",
+        state.curve !== "train" ? "No run has been evaluated yet. The training loss may be there already." : "No run has trained a step yet.")
         : model.has("multiples") ? multiples(curves, overview, state, width) : charts(curves, overview, state, width),
     ];
   }
@@ -36,6 +39,7 @@ const curvesView = (() => {
     const group = (label, ...buttons) => h("div.choice", { role: "group", "aria-label": label }, h("span.label", label), ...buttons);
     return h("div.toolbar",
       group("Loss", one("curve", "valid", "Validation"), one("curve", "train", "Training")),
+      overview.curves.length > 0 && group("Metric", ...overview.curves.map((name) => one("curve", name, format.words(name)))),
       group("Scale", one("scale", "auto", "Auto"), one("scale", "log", "Log"), one("scale", "linear", "Linear"), one("scale", "symlog", "Symlog")),
       group("Steps", one("zoom", "", "Whole run"), one("zoom", "fifth", "Last fifth"),
         state.zoom && state.zoom !== "fifth" && h("button", { "aria-pressed": true, onclick: () => model.set({ zoom: "" }) }, "Zoomed: reset")),
@@ -63,7 +67,7 @@ const curvesView = (() => {
 
   /** Single runs as {name, schedule, x, y}. */
   function runLines(overview, state) {
-    if (model.isOffline) return [];
+    if (model.isOffline || !LOSSES.includes(state.curve)) return [];
     const valid = state.curve === "valid";
     return runIds(overview, state).map((id) => model.detail("run", id).value).filter(Boolean).map((run) => ({
       name: `${run.trial.schedule}, lr ${format.number(run.trial.base_lr)}, seed ${run.trial.seed}`, schedule: run.trial.schedule, run,
@@ -178,7 +182,7 @@ const curvesView = (() => {
   };
 
   function lossTitle(curves, overview) {
-    const what = curves.metric === "train" ? "training loss" : "validation loss";
+    const what = { train: "training loss", valid: "validation loss" }[curves.metric] || format.words(curves.metric);
     const most = Math.max(...curves.schedules.map((curve) => curve.runs[1]));
     return `${what} (mean over ${format.plural(most, "seed")}, band: one standard deviation)`;
   }
@@ -200,7 +204,8 @@ const curvesView = (() => {
     const inside = (line) => line.y.filter((_, i) => data.x[i] >= xRange[0] && data.x[i] <= xRange[1]);
     const cut = scale.robustRange(data.lines.map(inside))?.cut;
     if (cut && !model.has("full")) out.push(`${format.plural(cut, "curve leaves", "curves leave")} the chart at the top; Full range shows all.`);
-    if (model.isOffline && model.has("runs")) out.push("Single runs are not part of a report: open the sweep with sweep dashboard.");
+    if (!LOSSES.includes(state.curve) && model.has("runs")) out.push("Single runs are drawn for losses only.");
+    else if (model.isOffline && model.has("runs")) out.push("Single runs are not part of a report: open the sweep with sweep dashboard.");
     if (runIds(overview, state).length >= MOST_RUNS) out.push(`At most ${MOST_RUNS} single runs are drawn.`);
     out.push("Drag to zoom, double-click to reset; arrow keys move the cursor.");
     return out.join(" ");

@@ -38,7 +38,7 @@ const lrsView = (() => {
     const drawn = lines.filter((own) => look.slot(own.schedule) >= 0);
     let isFirst = true;
     return svg.chart("Loss against base lr. Arrow keys move between points.", width, height,
-      svg.yAxis(scale.ticks(low, high, 7), place.y, box, (y) => format.number(y, 3), `mean ${overview.metric.title} after the last step`),
+      svg.yAxis(scale.ticks(low, high, 7), place.y, box, (y) => format.number(y, 3), `mean ${overview.metric.title}${overview.metric.name === "final" ? " after the last step" : ""}`),
       svg.xAxis(ticks, place.x, box, (x) => format.number(x, 3), "base learning rate (log scale)"),
       h("g.counts", { "aria-hidden": true }, lrs.map((lr) => counts(lines, lr, place.x(lr), box.bottom))),
       lines.filter((own) => look.slot(own.schedule) < 0).map((own) => path(own, place)),

@@ -126,6 +126,8 @@ const verdictView = (() => {
   function runs(line) {
     const parts = [`${line.n} of ${line.requested}`];
     if (line.diverged) parts.push(`${line.diverged} diverged`);
+    if (line.unreported) parts.push(`${line.unreported} without the metric`);
+    if (line.unreached) parts.push(`${line.unreached} did not reach the target`);
     if (line.failed) parts.push(`${line.failed} failed`);
     return parts.join(", ");
   }
