@@ -217,7 +217,7 @@ fn after_any_fault_the_same_command_ends_with_the_same_database() {
 }
 
 /// The same sweep with planned looks: the schedule that diverges stops at the first one.
-const LOOKS: &str = "{tune: 1, decide: {looks: [7, 9, 12], rope: 0.0001}}";
+const LOOKS: &str = "{tune: 1, decide: {looks: [7, 9, 12]}}";
 
 /// Each point at which a process can die, once after the first look has been decided.
 #[test]

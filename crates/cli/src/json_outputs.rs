@@ -303,7 +303,7 @@ fn plan() -> Vec<Field> {
         field("schedules", Integer, "number of schedules"),
         field("seeds", Integer, "number of seeds of the first round"),
         field("deciding_trials", Integer, "number of trials that follow when the best configs are known"),
-        field(
+        maybe(
             "expected_deciding_trials",
             Objects(""),
             "their expected number with planned looks, by true difference",

@@ -105,7 +105,7 @@ async fn by_name(reader: &mut Reader, sweep: &str, name: &str, decides: &Metric)
 }
 
 /// The metric in the types of `verdict`.
-fn described(metric: &Metric) -> verdict::ranking::Metric {
+pub(crate) fn described(metric: &Metric) -> verdict::ranking::Metric {
     verdict::ranking::Metric {
         name: metric.to_string(),
         title: metric.title(),

@@ -13,6 +13,7 @@ use verdict::results::{RunResult, RunState};
 
 use crate::Error;
 use crate::error::joined_messages;
+use crate::ranked::described;
 use crate::results::{Values, result};
 
 /// One decision that follows from the results of a round.
@@ -140,7 +141,7 @@ pub fn next(spec: &Spec, plan: &Plan, rows: &[TrialRecord], values: &Values) -> 
     let results = results(plan, rows, values)?;
     let decisions = &plan.decisions;
     if !decisions.chosen.is_empty() {
-        return looked(spec, decisions, &decisions.chosen, &results);
+        return looked(spec, decisions, &decisions.chosen, (&results, values));
     }
     let new: Vec<(Extension, u64)> = extensions(&results)
         .into_iter()
@@ -151,7 +152,7 @@ pub fn next(spec: &Spec, plan: &Plan, rows: &[TrialRecord], values: &Values) -> 
     match spec.seeds {
         _ if !new.is_empty() => Some(extended(spec, decisions, new)),
         Seeds::Split { .. } => chosen(spec, decisions, &results),
-        Seeds::Each { .. } => looked(spec, decisions, &promotions(&results), &results),
+        Seeds::Each { .. } => looked(spec, decisions, &promotions(&results), (&results, values)),
         Seeds::All(_) => None,
     }
 }
@@ -213,10 +214,15 @@ fn chosen(spec: &Spec, before: &Decisions, results: &[RunResult]) -> Option<Next
 
 /// The outcome of the look that has been reached, for the `judged` configs. `None` without planned looks, if that is the last one, or if
 /// no schedule takes part in it.
-fn looked(spec: &Spec, before: &Decisions, judged: &[Chosen], results: &[RunResult]) -> Option<Next> {
+fn looked(
+    spec: &Spec,
+    before: &Decisions,
+    judged: &[Chosen],
+    (results, values): (&[RunResult], &Values),
+) -> Option<Next> {
     let looks = spec.seeds.looks()?;
     let (seeds, next) = looks.seeds.iter().zip(looks.seeds.iter().skip(1)).nth(before.looks.len())?;
-    let outcomes = at_look(results, looks, *seeds, judged);
+    let outcomes = at_look(results, &described(&values.metric), looks, *seeds, judged);
     if outcomes.is_empty() {
         return None;
     }

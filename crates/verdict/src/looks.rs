@@ -7,16 +7,27 @@ use stats::conditional_power;
 
 use crate::family::{Family, Verdict};
 use crate::pair::ALPHA;
-use crate::ranking::{Line, Options, rank};
+use crate::ranking::{Line, Metric, Options, rank};
 use crate::results::{RunResult, budgets};
 
 /// A schedule gets no more seeds if the remaining ones would find a difference to the leader with a lower probability.
 const FUTILE: f64 = 0.1;
 
 /// The outcome of the look at `seeds` deciding seeds for each schedule that has them, by budget, the best first. `chosen` are the
-/// configs that are judged. Empty if no schedule has that number of seeds.
-pub fn at_look(results: &[RunResult], looks: &Looks, seeds: u64, chosen: &[Chosen]) -> Vec<AtLook> {
-    let options = |steps| Options { budget: Some(steps), looks: Some(looks.clone()), ..Options::default() };
+/// configs that are judged, by the values of `metric`. Empty if no schedule has that number of seeds.
+pub fn at_look(
+    results: &[RunResult],
+    metric: &Metric,
+    looks: &Looks,
+    seeds: u64,
+    chosen: &[Chosen],
+) -> Vec<AtLook> {
+    let options = |steps| Options {
+        metric: metric.clone(),
+        budget: Some(steps),
+        looks: Some(looks.clone()),
+        ..Options::default()
+    };
     let mut all = Vec::new();
     for steps in budgets(results) {
         let ranking = rank(results, &options(steps));
@@ -61,4 +72,47 @@ fn is_futile(family: &Family, i: usize, looks: &Looks, rope: f64) -> bool {
     let power =
         pair.paired().and_then(|seen| conditional_power(seen, most, seen.mean.abs().max(rope), level));
     power.is_some_and(|power| power < FUTILE)
+}
+
+#[cfg(test)]
+mod tests {
+    use spec::protocol::Purpose;
+
+    use super::*;
+    use crate::ranking::tests::run;
+    use crate::results::RunState;
+    use crate::score::{Direction, Score};
+
+    #[test]
+    fn the_metric_says_which_schedule_leads() {
+        let mut results = Vec::new();
+        for seed in 0..8 {
+            for (schedule, value) in [("low", 0.5), ("high", 0.9)] {
+                let value = value + 0.001 * seed as f64;
+                let mut one = run(schedule, 0.1, seed, RunState::Done(value));
+                one.trial.purpose = Purpose::Decide;
+                results.push(one);
+            }
+        }
+        let chosen: Vec<Chosen> = ["low", "high"]
+            .map(|schedule| Chosen {
+                schedule: schedule.to_owned(),
+                steps: 100,
+                config_id: format!("{schedule}-0.1"),
+                base_lr: 0.1,
+            })
+            .to_vec();
+        let looks = Looks { seeds: vec![8, 12, 20], rope: None };
+        for (direction, first) in [(Direction::LowerIsBetter, "low"), (Direction::HigherIsBetter, "high")] {
+            for run in &mut results {
+                let value = run.score.map_or(0.0, |score| score.value);
+                run.score = Some(Score { value, direction });
+            }
+            let metric = Metric { direction, ..Metric::default() };
+            let outcomes = at_look(&results, &metric, &looks, 8, &chosen);
+            let found: Vec<_> = outcomes.iter().map(|at| (at.chosen.schedule.as_str(), at.outcome)).collect();
+            let second = if first == "low" { "high" } else { "low" };
+            assert_eq!(found, [(first, Outcome::First), (second, Outcome::Worse)]);
+        }
+    }
 }
