@@ -271,6 +271,14 @@ impl Progress {
         }
     }
 
+    /// Prints a line above the bar.
+    pub(crate) fn say(&self, line: &str) {
+        match &self.screen {
+            Screen::Bar { bar, .. } => bar.suspend(|| say(line)),
+            Screen::Quiet | Screen::Plain { .. } => say(line),
+        }
+    }
+
     fn ended(&mut self, trial_id: &str, outcome: &Outcome) {
         let Some(trial) = self.trials.get_mut(trial_id) else { return };
         trial.is_taken = false;
@@ -290,11 +298,7 @@ impl Progress {
             Outcome::Failed { .. } | Outcome::GivenUp { .. } => {
                 self.counts.failed += 1;
                 let line = self.failures.add(trial_id, trial, outcome.error().unwrap_or_default());
-                match (&self.screen, line) {
-                    (_, None) => {}
-                    (Screen::Bar { bar, .. }, Some(line)) => bar.suspend(|| say(&line)),
-                    (_, Some(line)) => say(&line),
-                }
+                line.iter().for_each(|line| self.say(line));
             }
             Outcome::Stopped { .. } => {}
         }
