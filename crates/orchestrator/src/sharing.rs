@@ -52,7 +52,8 @@ impl Losses {
     }
 
     fn of_rows(rows: Vec<LossRow>) -> Self {
-        let losses = |row: LossRow| (row.step, [row.train_loss, row.valid_loss].map(|x| x.unwrap_or(f64::NAN)));
+        let losses =
+            |row: LossRow| (row.step, [row.train_loss, row.valid_loss].map(|x| x.unwrap_or(f64::NAN)));
         Self(rows.into_iter().map(losses).collect())
     }
 

@@ -1,8 +1,8 @@
 //! Trains the missing trials of a sweep: starts the workers, runs the dispatcher, and returns the summary.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use store::{Activity, RemovalTarget, Store};

@@ -110,8 +110,9 @@ async fn a_stop_before_the_start_leaves_all_trials_for_the_next_run() {
     let stop = Stop::default();
     stop.request();
     let options = options(1, dir.path());
-    let summary =
-        orchestrator::train("two", work(all, images), &mut store, &options, &stop, |_| {}).await.expect("it ends");
+    let summary = orchestrator::train("two", work(all, images), &mut store, &options, &stop, |_| {})
+        .await
+        .expect("it ends");
     assert_eq!(summary, Summary { stopped: 4, ..Summary::default() });
     assert_eq!(orchestrator::register(&plan, &mut store, false).await.expect("rows").len(), 4);
 }

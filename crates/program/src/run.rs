@@ -632,7 +632,8 @@ mod tests {
         let error = handle(&mut run, &["{\"step\": 1, \"valid_loss\": 1}"]).expect_err("too late");
         assert!(error.contains("was complete"), "{error}");
         run.set_due(vec![3, 5]);
-        let last = handle(&mut run, &["{\"step\": 3, \"train_loss\": 1}", "{\"step\": 3, \"checkpoint\": \"c\"}"]);
+        let last =
+            handle(&mut run, &["{\"step\": 3, \"train_loss\": 1}", "{\"step\": 3, \"checkpoint\": \"c\"}"]);
         assert_eq!(last.expect("good")[1..], kept(true));
         assert_eq!(run.due().collect::<Vec<_>>(), [5]);
     }
@@ -660,11 +661,14 @@ mod tests {
             }
             true
         };
-        for line in ["{\"step\": 0, \"train_loss\": 1, \"valid_loss\": 2}", "{\"step\": 1, \"train_loss\": 1}"] {
+        for line in
+            ["{\"step\": 0, \"train_loss\": 1, \"valid_loss\": 2}", "{\"step\": 1, \"train_loss\": 1}"]
+        {
             run.handle(read(&object(line).expect("JSON")).expect("a report"), &mut emit).expect("good");
         }
         run.flush(&mut emit);
-        let found: Vec<_> = evaluated.iter().map(|row| (row.trial_id.as_str(), row.step, row.valid_loss)).collect();
+        let found: Vec<_> =
+            evaluated.iter().map(|row| (row.trial_id.as_str(), row.step, row.valid_loss)).collect();
         assert_eq!(found, [(trial.id.as_str(), 0, 2.0), ("other", 0, 2.0)]);
     }
 

@@ -279,7 +279,8 @@ impl Attempt<'_> {
             );
             return Ok(Outcome::GivenUp { reason });
         }
-        let dir = std::path::absolute(self.settings.trials.join(&run.trial.id)).map_err(io("can't find the trial's folder"))?;
+        let dir = std::path::absolute(self.settings.trials.join(&run.trial.id))
+            .map_err(io("can't find the trial's folder"))?;
         let checkpoints = dir.join(CHECKPOINTS);
         std::fs::create_dir_all(&checkpoints).map_err(io("can't create the trial's folder"))?;
         let resume = resume.map(|resume| resume::own_copy(resume.clone(), &checkpoints)).transpose()?;
@@ -432,7 +433,9 @@ impl Attempt<'_> {
                 Ok(path) if path.exists() => match self.keep_checkpoint(&path, run, emit) {
                     Ok(()) if is_due => pipes.answer(&Kept { step: run.next - 1, kept: true }),
                     Ok(()) => Reaction::Continue,
-                    Err(error) if is_due => abort(format!("can't keep the checkpoint for other trials: {error}")),
+                    Err(error) if is_due => {
+                        abort(format!("can't keep the checkpoint for other trials: {error}"))
+                    }
                     Err(error) => {
                         tracing::warn!("trial {} continues without a checkpoint: {error}", run.trial.id);
                         Reaction::Continue

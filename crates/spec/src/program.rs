@@ -227,7 +227,9 @@ mod tests {
         let plain = ids("{command: [a, b.py]}");
         assert_eq!(
             plain,
-            ids("{command: [a, b.py], silence: 5s, time_limit: 1h, grace: 1s, slots: {A: [0, 1]}, share: true}")
+            ids(
+                "{command: [a, b.py], silence: 5s, time_limit: 1h, grace: 1s, slots: {A: [0, 1]}, share: true}"
+            )
         );
         assert_ne!(plain, ids("{command: [a, b.py], params: {x: 1}}"));
         let [ab, ba] = ["{a: {c: 1, d: 2}, b: 3}", "{b: 3, a: {d: 2, c: 1}}"];

@@ -33,7 +33,8 @@ impl Store {
         let losses = "SELECT step, train_loss, valid_loss FROM metrics WHERE trial_id = $1 ORDER BY step";
         let found: Option<Vec<Stored>> = self
             .read(async |Writer { backend, .. }| {
-                let count: i64 = on!(backend.conn(), c => sqlx::query_scalar(ended).bind(trial_id).fetch_one(c).await)?;
+                let count: i64 =
+                    on!(backend.conn(), c => sqlx::query_scalar(ended).bind(trial_id).fetch_one(c).await)?;
                 if count == 0 {
                     return Ok(None);
                 }

@@ -338,8 +338,9 @@ pub fn remove_others(dir: &Path, side_cars: &[String], active_writers: &[i64], a
         let writer = name.strip_prefix(TEMPORARY).unwrap_or(name).split('-').next();
         let writer = writer.and_then(|writer| writer.parse::<i64>().ok());
         // Other files in the folder belong to the user.
-        let unknown =
-            writer.is_some() && matches!(kind, Some("json" | "safetensors" | FILES)) && !known.contains(side_car);
+        let unknown = writer.is_some()
+            && matches!(kind, Some("json" | "safetensors" | FILES))
+            && !known.contains(side_car);
         let is_active = writer.is_some_and(|writer| active_writers.contains(&writer));
         if (temporary || unknown || (all && kind == Some(ASIDE))) && !is_active {
             let (files, bytes) = size(&path);

@@ -19,7 +19,6 @@ pub struct ProgramLane {
     leader: Trial,
     /// The step before which each of the other trials leaves, by its id.
     leaves: BTreeMap<String, u64>,
-    step: u64,
     stored: Option<(PathBuf, String)>,
     stage: Option<u64>,
     spent: Duration,
@@ -45,7 +44,7 @@ impl ProgramLane {
             Origin::Start | Origin::Memory(_) => None,
         };
         let Branch { members, step, stage, spent, .. } = branch;
-        let mut lane = Self { members, leader, leaves, step, stored, stage, spent };
+        let mut lane = Self { members, leader, leaves, stored, stage, spent };
         let origin = lane.stored.clone();
         let apart = lane.leave(step, origin, spent);
         Some((lane, apart))
