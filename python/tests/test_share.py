@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import io
 import json
 import pickle
 import random
@@ -123,7 +125,7 @@ class Generators(unittest.TestCase):
 
     def test_numpy_continues_where_it_was(self) -> None:
         try:
-            import numpy
+            numpy: Any = importlib.import_module("numpy")
         except ImportError:
             self.skipTest("needs numpy")
         for own in (numpy.random.default_rng(3), numpy.random.Generator(numpy.random.MT19937(3)), numpy.random.RandomState(3)):
@@ -138,10 +140,9 @@ class Generators(unittest.TestCase):
 
     def test_torch_continues_where_it_was(self) -> None:
         try:
-            import torch
+            torch: Any = importlib.import_module("torch")
         except ImportError:
             self.skipTest("needs torch")
-        import io
 
         loader = torch.utils.data.DataLoader(
             list(range(20)), batch_size=5, shuffle=True, generator=torch.Generator().manual_seed(3)

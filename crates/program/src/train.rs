@@ -138,6 +138,10 @@ fn begin<'a>(
         emit(Event::Started { trial_ids: trial_ids.clone(), step: first, bits: None, at: now() });
         emit(Event::Stage { stage, first, trial_ids: trial_ids.clone() });
     }
+    if !run.loaded.is_empty() {
+        // The trial may be new, and its program loads the files of the run that it leaves.
+        emit(Event::Loaded { trial_id: leader.id.clone(), files: run.loaded.clone() });
+    }
     run.set_trials(trial_ids);
     let mut due = lane.forks_from(first);
     if first == 0 && due.first().is_some_and(|due| *due > 0) {

@@ -4,7 +4,6 @@ import json
 import os
 import random
 import sys
-import time
 
 trial = json.load(open(os.environ["SWEEP_TRIAL"]))
 report = open(os.environ["SWEEP_REPORT"], "w", buffering=1)
@@ -46,10 +45,12 @@ for step in range(first, steps):
         line["valid_loss"] = x * x
     if mode == "nan" and step == 25:
         line["train_loss"] = float("nan")
-    if mode == "dies" and step == 25 and not os.path.exists("died"):
-        open("died", "w").close()
-        print("out of memory")
-        sys.exit(3)
+    if mode == "dies" and step == 25:
+        with open("died", "a") as deaths:
+            if deaths.tell() < 2:
+                deaths.write("x")
+                print("out of memory")
+                sys.exit(3)
     with open("steps", "a") as trained:
         trained.write("%d\n" % step)
     tell(**line)
