@@ -167,9 +167,6 @@ fn a_program_without_checkpoints_fails_at_its_first_steps() {
     );
     let sql = "select status, max(steps_done) <= 2 as early, count(*) as n from trials where error like '%no checkpoint%' group by status";
     assert_eq!(sandbox.query(sql), serde_json::json!([{"status": "failed", "early": 1, "n": 4}]));
-    // The trials that share no steps are trained.
-    let sql = "select count(*) as n from trials where status = 'done'";
-    assert_eq!(sandbox.query(sql), serde_json::json!([{"n": 2}]));
 }
 
 #[test]
