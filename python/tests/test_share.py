@@ -1,4 +1,4 @@
-"""Checkpoints that other trials go on from, and the state of random generators."""
+"""Checkpoints from which other trials continue, and the state of random generators."""
 
 from __future__ import annotations
 

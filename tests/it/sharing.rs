@@ -1,4 +1,4 @@
-//! Programs whose trials share steps: the results of trials that are trained alone, from fewer steps.
+//! Programs whose trials share steps: the results of trials that are trained separately, from fewer steps.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ schedules:
 /// Steps of the trials of `FILE`: per seed 3 whole runs and 119, 79 and 39 steps of cooldowns.
 const TRAINED: usize = 2 * (3 * 200 + 119 + 79 + 39);
 
-/// Steps of the trial that is also trained alone.
+/// Steps of the trial that is also trained separately.
 const CHECKED: usize = 200;
 
 fn sandbox(file: &str) -> Sandbox {
@@ -58,7 +58,7 @@ fn lines(sandbox: &Sandbox, file: &str) -> usize {
 }
 
 /// Results of the same trials without shared steps.
-fn alone(mode: &str, file: &str) -> Vec<String> {
+fn separate(mode: &str, file: &str) -> Vec<String> {
     let sandbox = sandbox(&file.replace("share: true, ", ""));
     // In this mode only the first starts fail.
     sandbox.write("died", "xx");
@@ -69,15 +69,19 @@ fn alone(mode: &str, file: &str) -> Vec<String> {
 
 #[test]
 #[cfg_attr(not(has_python), ignore = "needs python3")]
-fn shared_steps_are_trained_once_with_the_results_of_trials_alone() {
+fn shared_steps_are_trained_once_with_the_results_of_separate_trials() {
     let sandbox = sandbox(FILE);
     let plan = sandbox.run(&["plan", "share.yaml"]).exits(0).stdout;
     assert!(plan.contains(&format!("2400 steps, {TRAINED} to train")), "{plan}");
-    assert!(plan.contains("one trial that shares steps is also trained alone"), "{plan}");
+    assert!(plan.contains("one trial that shares steps is also trained separately"), "{plan}");
     let ran = sandbox.run(&["share.yaml"]).exits(0);
     assert!(ran.stderr.contains(&format!("{TRAINED} steps instead of 2400")), "{}", ran.stderr);
-    assert!(ran.stderr.contains("was also trained alone, and its losses differ in no bit"), "{}", ran.stderr);
-    assert_eq!(results(&sandbox), alone("well", FILE));
+    assert!(
+        ran.stderr.contains("was also trained separately, and its losses differ in no bit"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(results(&sandbox), separate("well", FILE));
     // Each trial has one start of the program, and the check another one.
     assert_eq!((lines(&sandbox, "steps"), lines(&sandbox, "starts")), (TRAINED + CHECKED, 12 + 1));
     let stored = sandbox.query("select steps_asked, steps_trained from sharing");
@@ -92,12 +96,16 @@ fn shared_steps_are_trained_once_with_the_results_of_trials_alone() {
     }
     // The check is not repeated.
     let again = sandbox.run(&["share.yaml"]).exits(0);
-    assert!(again.stderr.contains("nothing to train") && !again.stderr.contains("alone"), "{}", again.stderr);
+    assert!(
+        again.stderr.contains("nothing to train") && !again.stderr.contains("separate"),
+        "{}",
+        again.stderr
+    );
     assert_eq!(lines(&sandbox, "starts"), 13);
     sandbox.run(&["reproduce", "best"]).exits(0);
-    let apart = self::sandbox(FILE);
-    apart.run(&["share.yaml", "-q", "--no-share"]).exits(0);
-    assert_eq!((results(&apart), lines(&apart, "steps")), (results(&sandbox), 2400));
+    let unshared = self::sandbox(FILE);
+    unshared.run(&["share.yaml", "-q", "--no-share"]).exits(0);
+    assert_eq!((results(&unshared), lines(&unshared, "steps")), (results(&sandbox), 2400));
 }
 
 /// A shorter run shares all its steps except the last, whose report has its results.
@@ -117,7 +125,7 @@ schedules:
 ";
     let sandbox = sandbox(file);
     sandbox.run(&["share.yaml", "-q"]).exits(0);
-    assert_eq!(results(&sandbox), alone("well", file));
+    assert_eq!(results(&sandbox), separate("well", file));
     // The trunk of 200 steps, the last step of two constant runs, and three cooldowns after a step with the lr of the trunk.
     assert_eq!(
         sandbox.query("select steps_trained as n from sharing"),
@@ -175,8 +183,8 @@ fn a_program_that_forgets_its_random_state_is_refused() {
     let sandbox = sandbox(&with_mode("forgets"));
     let ran = sandbox.run(&["share.yaml", "-q"]).exits(1);
     let words = [
-        "has other losses when it shares steps than when it is trained alone",
-        "two runs alone do not differ",
+        "has other losses when it shares steps than when it is trained separately",
+        "two separate runs do not differ",
         "trial.state()",
     ];
     assert!(words.iter().all(|words| ran.stderr.contains(words)), "{}", ran.stderr);
@@ -185,7 +193,7 @@ fn a_program_that_forgets_its_random_state_is_refused() {
     assert_eq!(sandbox.query(sql), serde_json::json!([{"n": 0}]));
     sandbox.write("share.yaml", with_mode("forgets").replace("share: true, ", ""));
     sandbox.run(&["share.yaml", "-q"]).exits(0);
-    assert_eq!(results(&sandbox), alone("forgets", &with_mode("forgets")));
+    assert_eq!(results(&sandbox), separate("forgets", &with_mode("forgets")));
 }
 
 #[test]
@@ -193,7 +201,7 @@ fn a_program_that_forgets_its_random_state_is_refused() {
 fn a_program_that_is_not_deterministic_may_share_steps() {
     let sandbox = sandbox(&with_mode("noisy"));
     let ran = sandbox.run(&["share.yaml"]).exits(0);
-    assert!(ran.stderr.contains("; two runs alone differ by "), "{}", ran.stderr);
+    assert!(ran.stderr.contains("; two separate runs differ by "), "{}", ran.stderr);
     assert_eq!(lines(&sandbox, "steps"), TRAINED / 2 + 2 * CHECKED);
 }
 
@@ -202,7 +210,7 @@ fn a_program_that_is_not_deterministic_may_share_steps() {
 fn all_trials_that_share_a_diverging_step_diverge() {
     let sandbox = sandbox(&with_mode("nan"));
     sandbox.run(&["share.yaml", "-q"]);
-    assert_eq!(results(&sandbox), alone("nan", &with_mode("nan")));
+    assert_eq!(results(&sandbox), separate("nan", &with_mode("nan")));
     let sql = "select status, diverged_at as at, count(*) as n from trials group by 1, 2";
     assert_eq!(sandbox.query(sql), serde_json::json!([{"status": "diverged", "at": 25, "n": 6}]));
 }
@@ -222,5 +230,5 @@ fn a_failure_in_shared_steps_is_that_of_one_trial() {
         .into();
     assert_eq!(states["failed"].split(' ').count(), 1, "{states:?}");
     sandbox.run(&["share.yaml", "-q"]).exits(0);
-    assert_eq!(results(&sandbox), alone("dies", &with_mode("dies")));
+    assert_eq!(results(&sandbox), separate("dies", &with_mode("dies")));
 }

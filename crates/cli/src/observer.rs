@@ -80,7 +80,7 @@ pub(crate) fn decided(decision: &Decision) -> String {
 /// The result of the check of shared steps.
 fn sharing_text(checked: &SharingChecked) -> String {
     format!(
-        "checked sharing: trial {} was also trained alone, and its losses differ {}",
+        "checked sharing: trial {} was also trained separately, and its losses differ {}",
         checked.trial_id,
         checked.words()
     )

@@ -106,7 +106,7 @@ pub enum Observation<'a> {
     Event(&'a Event),
     /// Number of trials of the sweep that other processes have ended since this one began.
     EndedElsewhere(usize),
-    /// A trial that shares steps was also trained alone.
+    /// A trial that shares steps was also trained separately.
     SharingChecked(&'a SharingChecked),
 }
 
@@ -149,7 +149,7 @@ pub enum SweepError {
     Probe(trainer::TrainError),
     /// Sharing steps changes the results of a program.
     #[error(
-        "trial {} has other losses when it shares steps than when it is trained alone, {}; the results of trials that shared steps \
+        "trial {} has other losses when it shares steps than when it is trained separately, {}; the results of trials that shared steps \
          were removed. Save and restore all that the program's results depend on, such as the state of random generators (in Python: \
          `trial.state()` and `trial.restore()`), or remove `share: true`",
         .0.trial_id, .0.words()
@@ -224,7 +224,7 @@ pub struct Work {
     pub missing: Vec<Missing>,
     /// The training data of those that this process may train.
     pub loaded: Loaded,
-    /// A trial that shares steps and is also to be trained alone, and the first step that it does not share.
+    /// A trial that shares steps and is also to be trained separately, and the first step that it does not share.
     pub check: Option<(Trial, u64)>,
 }
 

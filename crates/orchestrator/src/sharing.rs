@@ -1,5 +1,5 @@
-//! The check that sharing steps does not change the results of a program: one trial that shares steps is also trained alone, and its
-//! losses are compared. If they differ, it is trained alone once more: two runs of a program may differ by themselves.
+//! The check that sharing steps does not change the results of a program: one trial that shares steps is also trained separately, and its
+//! losses are compared. If they differ, it is trained separately once more: two runs of a program may differ by themselves.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use trainer::Branch;
 use crate::SweepError;
 use crate::worker::WorkerContext;
 
-/// Sharing is refused if it changes the losses by more than this multiple of what two runs alone differ by.
+/// Sharing is refused if it changes the losses by more than this multiple of what two separate runs differ by.
 const MOST: f64 = 3.0;
 
 /// File name of a passed check, in the folder of its trial.
@@ -105,13 +105,13 @@ pub struct Difference {
 /// The result of a check.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SharingChecked {
-    /// The trial that was also trained alone.
+    /// The trial that was also trained separately.
     pub trial_id: String,
     /// The first step that it does not share.
     pub first: u64,
-    /// How its losses differ from those of the run alone; `None`: in no bit.
+    /// How its losses differ from those of the separate run; `None`: in no bit.
     pub difference: Option<Difference>,
-    /// How two runs alone differ. `None`: in no bit, or there is no second run because there is no difference.
+    /// How two separate runs differ. `None`: in no bit, or there is no second run because there is no difference.
     pub own: Option<Difference>,
 }
 
@@ -127,7 +127,7 @@ impl SharingChecked {
         });
         format!(
             "in {different} of {steps} steps{at}, and from step {} on, which it does not share, by {mean:.1e} on average and \
-             {largest:.1e} at most; two runs alone {own}",
+             {largest:.1e} at most; two separate runs {own}",
             self.first
         )
     }
@@ -145,19 +145,19 @@ pub(crate) struct SharingCheck {
     trial: Trial,
     first: u64,
     shared: Option<Losses>,
-    /// The runs alone that have ended; an error is why one failed.
-    alone: Vec<Result<Losses, String>>,
-    /// Number of runs alone that were started.
+    /// The separate runs that have ended; an error is why one failed.
+    separate: Vec<Result<Losses, String>>,
+    /// Number of separate runs that were started.
     started: usize,
     is_over: bool,
 }
 
 impl SharingCheck {
     pub(crate) fn new(trial: Trial, first: u64) -> Self {
-        Self { trial, first, shared: None, alone: Vec::new(), started: 0, is_over: false }
+        Self { trial, first, shared: None, separate: Vec::new(), started: 0, is_over: false }
     }
 
-    /// A branch that trains the trial alone.
+    /// A branch that trains the trial separate.
     pub(crate) fn branch(&mut self) -> Branch {
         self.started += 1;
         Branch::check(self.trial.clone())
@@ -172,8 +172,8 @@ impl SharingCheck {
         context: &WorkerContext,
         store: &mut Store,
     ) -> Result<Option<SharingChecked>, SweepError> {
-        self.alone.append(&mut context.alone());
-        if self.is_over || self.alone.is_empty() {
+        self.separate.append(&mut context.separate());
+        if self.is_over || self.separate.is_empty() {
             return Ok(None);
         }
         if self.shared.is_none() {
@@ -181,12 +181,12 @@ impl SharingCheck {
         }
         let Some(shared) = &self.shared else { return Ok(None) };
         let mut runs = Vec::new();
-        for run in &self.alone {
+        for run in &self.separate {
             match run {
                 Ok(losses) => runs.push(losses),
                 Err(reason) => {
                     tracing::warn!(
-                        "can't check whether sharing steps changes the results: trial {} failed alone: {reason}",
+                        "can't check whether sharing steps changes the results: trial {} failed separately: {reason}",
                         self.trial.id
                     );
                     self.is_over = true;
@@ -231,7 +231,7 @@ fn write(path: &Path, checked: &SharingChecked) -> Result<(), SweepError> {
     written().map_err(|error| SweepError::Record { path: path.to_owned(), error })
 }
 
-/// The losses of a run alone, or why it failed. `None` if it was stopped.
+/// The losses of a separate run, or why it failed. `None` if it was stopped.
 pub(crate) fn result(losses: Losses, outcome: Option<Outcome>) -> Option<Result<Losses, String>> {
     match outcome? {
         Outcome::Done(_) | Outcome::Diverged { .. } => Some(Ok(losses)),
@@ -248,9 +248,9 @@ mod tests {
         Losses((0..).zip(all).map(|(step, loss)| (step, [*loss, f64::NAN])).collect())
     }
 
-    fn refused(shared: &[f64], alone: &[f64], again: &[f64]) -> bool {
-        let (shared, alone, again) = (losses(shared), losses(alone), losses(again));
-        let (difference, own) = (shared.difference(&alone, 1), alone.difference(&again, 1));
+    fn refused(shared: &[f64], separate: &[f64], again: &[f64]) -> bool {
+        let (shared, separate, again) = (losses(shared), losses(separate), losses(again));
+        let (difference, own) = (shared.difference(&separate, 1), separate.difference(&again, 1));
         SharingChecked { trial_id: String::new(), first: 1, difference, own }.is_refused()
     }
 
@@ -262,12 +262,12 @@ mod tests {
     }
 
     #[test]
-    fn differences_are_compared_with_those_of_two_runs_alone() {
+    fn differences_are_compared_with_those_of_two_separate_runs() {
         let (run, again) = ([3.0, 2.0, 1.0], [3.0, 2.001, 0.999]);
         assert!(!refused(&[3.0, 1.999, 1.002], &run, &again));
         assert!(refused(&[3.0, 1.9, 1.1], &run, &again));
         assert!(refused(&[3.0, 2.0], &run, &again), "a run that ends early");
-        // Before the trial parts from others, its steps are those of one program.
+        // Before the trial diverges from others, its steps are those of one program.
         assert!(!refused(&[4.0, 1.999, 1.002], &run, &again));
     }
 

@@ -62,7 +62,7 @@ pub async fn train(
         folder,
         options: options.clone(),
         stop: stop.clone(),
-        alone: Mutex::default(),
+        separate: Mutex::default(),
     });
     let (sender, events) = mpsc::channel(QUEUE);
     let workers = worker::start(&context, &sender)?;

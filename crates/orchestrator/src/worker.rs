@@ -32,8 +32,8 @@ pub(crate) struct WorkerContext {
     pub(crate) folder: Folder,
     pub(crate) options: Options,
     pub(crate) stop: Stop,
-    /// Trials that were trained alone for a check, until the dispatcher takes them.
-    pub(crate) alone: Mutex<Vec<Result<Losses, String>>>,
+    /// Trials that were trained separately for a check, until the dispatcher takes them.
+    pub(crate) separate: Mutex<Vec<Result<Losses, String>>>,
 }
 
 /// Starts the workers. They end when the pool is closed and empty, when a stop is requested, or when their events are
@@ -91,7 +91,7 @@ impl WorkerContext {
     /// Trains a branch to its end, together with other branches that fit.
     fn train(&self, branch: Branch, number: usize, received: &Cell<bool>, emit: &mut Emit<'_>) {
         if branch.is_check() {
-            return self.train_alone(branch, number);
+            return self.train_separately(branch, number);
         }
         if branch.is_program() {
             return self.run_programs(branch, number, emit);
@@ -130,8 +130,8 @@ impl WorkerContext {
         program::train(branch, &settings, &self.stop, emit, &mut fork);
     }
 
-    /// Runs a program for one trial alone, in a folder that is removed afterwards, and keeps the losses for a check.
-    fn train_alone(&self, branch: Branch, number: usize) {
+    /// Runs a program for one trial separately, in a folder that is removed afterwards, and keeps the losses for a check.
+    fn train_separately(&self, branch: Branch, number: usize) {
         let dir = self.options.trials.join(branch.trial_ids().concat()).join(CHECK_FOLDER);
         // An earlier process may have been killed during a check.
         let _ = std::fs::remove_dir_all(&dir);
@@ -147,12 +147,12 @@ impl WorkerContext {
         program::train(branch, &settings, &self.stop, &mut collect, &mut |_| {});
         let _ = std::fs::remove_dir_all(&dir);
         let ended = sharing::result(losses, outcome);
-        self.alone.lock().unwrap_or_else(PoisonError::into_inner).extend(ended);
+        self.separate.lock().unwrap_or_else(PoisonError::into_inner).extend(ended);
     }
 
-    /// Takes the runs alone that have ended.
-    pub(crate) fn alone(&self) -> Vec<Result<Losses, String>> {
-        std::mem::take(&mut *self.alone.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Takes the separate runs that have ended.
+    pub(crate) fn separate(&self) -> Vec<Result<Losses, String>> {
+        std::mem::take(&mut *self.separate.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn settings(&self, trials: PathBuf, side_cars: Folder, worker: usize) -> RunSettings {

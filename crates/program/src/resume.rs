@@ -63,7 +63,7 @@ pub(crate) struct Resume {
     pub(crate) is_shared: bool,
 }
 
-/// Writes the side-car of a checkpoint. Returns its file name. Trials that share it go on at different times, so for them it names a
+/// Writes the side-car of a checkpoint. Returns its file name. Trials that share it continue at different times, so for them it names a
 /// copy, which lasts as long as the side-car.
 ///
 /// # Errors

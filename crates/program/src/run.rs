@@ -206,7 +206,7 @@ impl<'a> Run<'a> {
         Ok(self.check_divergence(emit))
     }
 
-    /// Other trials go on from the checkpoint that is due, so the next step is not accepted without it.
+    /// Other trials continue from the checkpoint that is due, so the next step is not accepted without it.
     fn check_due(&mut self, step: u64) -> Result<(), String> {
         let Some(due) = self.due.front().copied().filter(|due| *due < step) else { return Ok(()) };
         self.lacks_checkpoint = true;

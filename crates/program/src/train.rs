@@ -51,14 +51,14 @@ const THREADS: [&str; 6] = [
     "TF_NUM_INTEROP_THREADS",
 ];
 
-/// Receives the branches of trials that go on by themselves.
+/// Receives the branches of trials that continue by themselves.
 pub type Fork<'a> = dyn FnMut(Branch) + 'a;
 
 /// Trains a branch of a program's trials: runs the program for one of them to its end. The others leave it as new branches. Reports
 /// everything as events, also that a trial can't be trained.
 pub fn train(branch: Branch, settings: &RunSettings, stop: &Stop, emit: &mut Emit<'_>, fork: &mut Fork<'_>) {
-    let Some((mut lane, apart)) = ProgramLane::new(branch) else { return };
-    for branch in apart {
+    let Some((mut lane, leaving)) = ProgramLane::new(branch) else { return };
+    for branch in leaving {
         // Without a stage, the branch reports its start itself.
         fork(if lane.is_started() { branch.with_stage(settings.new_stage(), emit) } else { branch });
     }
@@ -164,7 +164,7 @@ impl End {
         matches!(self.outcome, Outcome::Failed { .. } | Outcome::GivenUp { .. })
     }
 
-    /// Emits the ends of the trials. If only the program's own trial failed, the others go on without it `at` a checkpoint: its first
+    /// Emits the ends of the trials. If only the program's own trial failed, the others continue without it `at` a checkpoint: its first
     /// step that is not in it, the folder and the side-car.
     fn finish(
         self,
@@ -189,7 +189,7 @@ impl End {
             return end_all(others, &Outcome::Stopped { steps: run.next }, emit);
         }
         tracing::warn!(
-            "{} that shared steps with trial {} go on without it",
+            "{} that shared steps with trial {} continue without it",
             counted(others.len(), "trial"),
             run.trial.id
         );

@@ -5,7 +5,7 @@ use trainer::{Branch, Emit, Stop, now};
 
 use crate::settings::RunSettings;
 
-/// Receives the branches of trials that go on by themselves.
+/// Receives the branches of trials that continue by themselves.
 pub type Fork<'a> = dyn FnMut(Branch) + 'a;
 
 /// Reports that the trials can't be trained on this system.

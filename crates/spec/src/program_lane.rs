@@ -2,7 +2,7 @@
 //! program: at its first step, or where it leaves another run, from a checkpoint of that one. Decides which run the program is started
 //! for and where the others leave it. Pure functions of the lengths and common steps of a list of `share`.
 
-/// A checkpoint costs about as much as some steps: a run leaves another only after this share of its own steps, or else at once.
+/// A checkpoint costs about as much as some steps: a run leaves another only after this share of the steps that it has, or else at once.
 const LEAST_SHARE: u64 = 100;
 
 /// A run in a list that `share::sort_by_prefix` has sorted.
@@ -121,14 +121,14 @@ mod tests {
     fn a_few_common_steps_are_not_worth_a_checkpoint() {
         let of = |common| program_starts(&list(&[(1000, common), (1000, 0)]));
         assert_eq!((of(9), of(10)), (vec![0, 0], vec![0, 10]));
-        // The second run parts from the first only 5 steps after both have left the third.
+        // The second run diverges from the first only 5 steps after both have left the third.
         let late = list(&[(1000, 505), (1000, 500), (1000, 900), (1000, 900), (1000, 0)]);
         assert_eq!(program_starts(&late), [500, 500, 0, 900, 900]);
     }
 
     #[test]
-    fn every_run_starts_once_and_no_step_is_trained_twice_but_for_ends() {
-        // A binary tree of runs: every start is where the run parts from the rest.
+    fn every_run_starts_once_and_no_step_is_trained_twice_except_at_ends() {
+        // A binary tree of runs: every start is where the run diverges from the rest.
         let list = list(&[(64, 48), (64, 32), (64, 48), (64, 0)]);
         let trained: u64 = program_starts(&list).iter().map(|start| 64 - start).sum();
         assert_eq!(trained, 32 + 2 * 16 + 4 * 16);

@@ -117,8 +117,8 @@ impl UpdateBits {
     }
 }
 
-/// Whether a trial may share steps. Those of a program do if the sweep file asks for it and their lrs are known before training: the
-/// program is asked for its checkpoints when it starts.
+/// Whether a trial may share steps. Those of a program do with `share: true` if their lrs are known before training: the program
+/// receives the steps of its checkpoints when it starts.
 fn may_share(trial: &Trial) -> bool {
     let program = trial.config.task.program();
     program.is_none_or(|program| program.options.share && is_open_loop(&trial.config))

@@ -18,7 +18,7 @@ pub enum Event<'a> {
     Trial(&'a spec::event::Event),
     /// Number of trials of the sweep that other processes have ended since the round began.
     EndedElsewhere(usize),
-    /// A trial that shares steps was also trained alone.
+    /// A trial that shares steps was also trained separately.
     SharingChecked(&'a SharingChecked),
     /// The round has ended, or was stopped.
     RoundEnded,

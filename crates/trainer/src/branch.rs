@@ -81,7 +81,7 @@ impl Branch {
         self.members.leader().and_then(|member| member.trial.config.task.network())
     }
 
-    /// A branch that trains a trial alone, to check the results of sharing. Its events are not those of the trial.
+    /// A branch that trains a trial separately, to check the results of sharing. Its events are not those of the trial.
     pub fn check(trial: Trial) -> Self {
         Self { is_check: true, ..Self::new(Members::one(trial), 0, Origin::Start, None) }
     }

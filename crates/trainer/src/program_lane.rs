@@ -46,8 +46,8 @@ impl ProgramLane {
         let Branch { members, step, stage, spent, .. } = branch;
         let mut lane = Self { members, leader, leaves, stored, stage, spent };
         let origin = lane.stored.clone();
-        let apart = lane.leave(step, origin, spent);
-        Some((lane, apart))
+        let leaving = lane.leave(step, origin, spent);
+        Some((lane, leaving))
     }
 
     /// The trial that the program is started for.
@@ -96,7 +96,7 @@ impl ProgramLane {
         steps.into_iter().map(|step| step - 1).collect()
     }
 
-    /// The trials that leave before step `step`, in groups that go on together from this checkpoint.
+    /// The trials that leave before step `step`, in groups that continue together from this checkpoint.
     pub fn leave(&mut self, step: u64, stored: Option<(PathBuf, String)>, spent: Duration) -> Vec<Branch> {
         let leaves = &self.leaves;
         let mut leaving = self.members.take(|member| leaves.get(&member.trial.id) == Some(&step));
@@ -104,7 +104,7 @@ impl ProgramLane {
         groups.map(|members| branch(members, step, stored.clone(), spent)).collect()
     }
 
-    /// The other trials, to go on without the leader from this checkpoint and its step, or from their first step. `None` if all have
+    /// The other trials, to continue without the leader from this checkpoint and its step, or from their first step. `None` if all have
     /// left.
     pub fn without_leader(self, stored: Option<(u64, PathBuf, String)>, spent: Duration) -> Option<Branch> {
         let Self { mut members, leader, .. } = self;

@@ -236,7 +236,7 @@ class Trial:
             )
 
     def needs_checkpoint(self, step: SupportsIndex) -> bool:
-        """Whether other trials go on from a checkpoint after `step`. The program must then report one and continue.
+        """Whether other trials continue from a checkpoint after `step`. The program must then report one and continue.
 
         With `trainer: {share: true}` in the sweep file, trials that are the same run for a while are trained once for that time.
         Everything that the results depend on belongs into the checkpoint, also the state of random generators: see `state()`.

@@ -104,9 +104,9 @@ impl Left {
     /// Estimates the training time; `None` without data.
     fn time(&self, stored: &Stored, args: &Args, workers: usize, global: &Global) -> Option<Time> {
         if self.trials.iter().any(|trial| trial.config.task.program().is_some()) {
-            let alone = of_programs(&self.trials, &stored.times)?;
+            let separate = of_programs(&self.trials, &stored.times)?;
             let trained = if args.no_share { 1.0 } else { trained_share(&self.trials) };
-            let span = alone.mul_f64(trained) / u32::try_from(workers).unwrap_or(1).max(1);
+            let span = separate.mul_f64(trained) / u32::try_from(workers).unwrap_or(1).max(1);
             return Some(Time { span, source: "from the times of stored runs" });
         }
         match orchestrator::estimate(
@@ -133,7 +133,7 @@ fn trained_share(trials: &[Trial]) -> f64 {
     spec::share::trained_steps(&trials.iter().collect::<Vec<_>>()) as f64 / all.max(1) as f64
 }
 
-/// Total time of trials that a program trains, each alone, from the median time per step of stored runs: those with the same command and
+/// Total time of trials that a program trains, each separately, from the median time per step of stored runs: those with the same command and
 /// parameters, or else those with the same command.
 fn of_programs(trials: &[Trial], times: &[(String, i64, i64)]) -> Option<Duration> {
     let known: Vec<(Program, f64)> = times
@@ -185,7 +185,7 @@ fn text(plan: &spec::Plan, steps: u64, left: &Left, time: Option<Time>, workers:
     text.push('\n');
     let programs = plan.trials.iter().any(|trial| trial.config.task.program().is_some());
     if programs && steps < requested {
-        text.push_str("one trial that shares steps is also trained alone, to check that this does not change its losses\n");
+        text.push_str("one trial that shares steps is also trained separately, to check that this does not change its losses\n");
     }
     // Closed-loop trials of programs share no steps.
     let closed =
