@@ -157,7 +157,7 @@ impl SharingCheck {
         Self { trial, first, shared: None, separate: Vec::new(), started: 0, is_over: false }
     }
 
-    /// A branch that trains the trial separate.
+    /// A branch that trains the trial separately.
     pub(crate) fn branch(&mut self) -> Branch {
         self.started += 1;
         Branch::check(self.trial.clone())
