@@ -65,6 +65,9 @@ class Parent:
         self.answer = answer
         self.lines: list[dict[str, Any]] = []
         self.env: dict[str, str] = {}
+        #: The answer to each checkpoint that is needed, after its step.
+        self.kept: Callable[[int], str] = lambda step: json.dumps({"step": step, "kept": True})
+        self._checkpoint_after = facts.get("checkpoint_after", [])
         checkpoints = self.root / "checkpoints"
         checkpoints.mkdir()
         trial = {
@@ -181,6 +184,8 @@ class Parent:
                     lr, momentum = self.answer(line)
                     answer = json.dumps({"step": line["ask"], "lr": lr, "momentum": momentum})
                     os.write(self._answers, answer.encode() + b"\n")
+                if "checkpoint" in line and line["step"] in self._checkpoint_after:
+                    os.write(self._answers, self.kept(line["step"]).encode() + b"\n")
         assert pending == b"", f"a line without an end: {pending!r}"
 
 

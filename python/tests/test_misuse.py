@@ -25,6 +25,9 @@ class Memory:
     def report(self, step: int, fields: Fields) -> None:
         self.lines.append((step, fields))
 
+    def keep(self, step: int, checkpoint: str) -> None:
+        self.report(step, {"checkpoint": checkpoint})
+
 
 class OneElement:
     """Like a tensor: `float()` accepts it if it holds one number, and otherwise raises the error of frameworks."""

@@ -38,6 +38,7 @@ mod report;
 mod same_bits;
 mod schedules;
 mod servers;
+mod sharing;
 mod store_faults;
 mod support;
 mod sweep;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use orchestrator::{Missing, Options, Verified};
+use orchestrator::{Missing, Options, SharingChecked, Verified};
 use schedule::problem::counted;
 use spec::protocol::{AtLook, Look, Outcome};
 use store::TrialRecord;
@@ -23,7 +23,11 @@ pub(crate) fn printer(quiet: bool) -> impl FnMut(Event<'_>) {
         Event::Trial(event) => progress.iter_mut().for_each(|progress: &mut Progress| progress.on(event)),
         Event::EndedElsewhere(ended) => progress.iter_mut().for_each(|progress| progress.elsewhere(ended)),
         Event::RoundEnded => steps = progress.take().map_or(steps, Progress::finish),
-        Event::Decided(_) | Event::Verified(_) if quiet => {}
+        Event::Decided(_) | Event::Verified(_) | Event::SharingChecked(_) if quiet => {}
+        Event::SharingChecked(checked) => match &progress {
+            Some(progress) => progress.say(&sharing_text(checked)),
+            None => say(sharing_text(checked)),
+        },
         Event::Decided(decision) => say(decided(decision)),
         Event::Retraining(row) => retraining(quiet)(row),
         Event::Verified(verified) => verified_text(verified).iter().for_each(say),
@@ -109,6 +113,15 @@ fn looked(look: &Look, next: u64, saved: u64) -> String {
     }
     let saved = if saved > 0 { format!("; {} saved", counted(saved, "run")) } else { String::new() };
     format!("look at {} seeds: {}{saved}", look.seeds, parts.join("; "))
+}
+
+/// The result of the check of shared steps.
+fn sharing_text(checked: &SharingChecked) -> String {
+    format!(
+        "checked sharing: trial {} was also trained separately, and its losses differ {}",
+        checked.trial_id,
+        checked.words()
+    )
 }
 
 /// `None` if bits differ, which is an error.

@@ -151,6 +151,16 @@ enum Screen {
     Bar { bar: ProgressBar, width: usize },
 }
 
+impl Screen {
+    /// Prints a line above the bar.
+    fn say(&self, line: &str) {
+        match self {
+            Self::Bar { bar, .. } => bar.suspend(|| say(line)),
+            Self::Quiet | Self::Plain { .. } => say(line),
+        }
+    }
+}
+
 impl Progress {
     /// The progress of a round. `before`: steps of the earlier rounds, for a bar over all rounds.
     pub(crate) fn new(round: &Round<'_>, before: u64, quiet: bool) -> Self {
@@ -271,6 +281,11 @@ impl Progress {
         }
     }
 
+    /// Prints a line above the bar.
+    pub(crate) fn say(&self, line: &str) {
+        self.screen.say(line);
+    }
+
     fn ended(&mut self, trial_id: &str, outcome: &Outcome) {
         let Some(trial) = self.trials.get_mut(trial_id) else { return };
         trial.is_taken = false;
@@ -290,11 +305,7 @@ impl Progress {
             Outcome::Failed { .. } | Outcome::GivenUp { .. } => {
                 self.counts.failed += 1;
                 let line = self.failures.add(trial_id, trial, outcome.error().unwrap_or_default());
-                match (&self.screen, line) {
-                    (_, None) => {}
-                    (Screen::Bar { bar, .. }, Some(line)) => bar.suspend(|| say(&line)),
-                    (_, Some(line)) => say(&line),
-                }
+                line.iter().for_each(|line| self.screen.say(line));
             }
             Outcome::Stopped { .. } => {}
         }

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep_until};
 use trainer::Branch;
 
 use crate::claims::Claims;
+use crate::sharing::SharingCheck;
 use crate::worker::WorkerContext;
 use crate::{Observation, Options, Summary, SweepError};
 
@@ -72,6 +73,8 @@ pub(crate) struct Dispatcher<'a, F> {
     /// Number of this machine and program in the store.
     environment: i64,
     events: mpsc::Receiver<Event>,
+    /// The check of shared steps.
+    check: Option<SharingCheck>,
     observe: F,
     pace: Pace,
     phase: Phase,
@@ -92,6 +95,7 @@ impl<'a, F: FnMut(Observation<'_>)> Dispatcher<'a, F> {
         store: &'a mut Store,
         environment: i64,
         events: mpsc::Receiver<Event>,
+        check: Option<SharingCheck>,
         observe: F,
     ) -> Self {
         let pace = Pace::new(store, &context.options);
@@ -102,6 +106,7 @@ impl<'a, F: FnMut(Observation<'_>)> Dispatcher<'a, F> {
             store,
             environment,
             events,
+            check,
             observe,
             pace,
             phase: Phase::Training,
@@ -197,6 +202,11 @@ impl<'a, F: FnMut(Observation<'_>)> Dispatcher<'a, F> {
     /// Writes the events, claims more trials, and renews the lease, each if it is due. `open`: workers still run.
     async fn dispatch(&mut self, open: bool, supply: Supply) -> Result<(), SweepError> {
         self.write().await?;
+        if let Some(check) = &mut self.check
+            && let Some(checked) = check.advance(self.context, self.store).await?
+        {
+            (self.observe)(Observation::SharingChecked(&checked));
+        }
         if open && supply == Supply::Low && !self.context.stop.requested() {
             self.refill().await?;
         }

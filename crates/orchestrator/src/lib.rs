@@ -8,6 +8,7 @@ mod environment;
 mod estimate;
 mod memory;
 mod pool;
+mod sharing;
 mod single;
 mod starts;
 mod train;
@@ -33,6 +34,7 @@ pub use trainer::Stop;
 pub use environment::environment;
 pub use estimate::estimate;
 pub use memory::available as available_memory;
+pub use sharing::{Difference, SharingChecked, trial_to_check};
 pub use single::train_single;
 pub use train::train;
 pub use verify::{Verified, verify};
@@ -104,6 +106,8 @@ pub enum Observation<'a> {
     Event(&'a Event),
     /// Number of trials of the sweep that other processes have ended since this one began.
     EndedElsewhere(usize),
+    /// A trial that shares steps was also trained separately.
+    SharingChecked(&'a SharingChecked),
 }
 
 /// Why training a sweep failed. Results that were stored before are kept.
@@ -143,6 +147,22 @@ pub enum SweepError {
     /// A probe failed.
     #[error(transparent)]
     Probe(trainer::TrainError),
+    /// Sharing steps changes the results of a program.
+    #[error(
+        "trial {} has other losses when it shares steps than when it is trained separately, {}; the results of trials that shared steps \
+         were removed. Save and restore all that the program's results depend on, such as the state of random generators (in Python: \
+         `trial.state()` and `trial.restore()`), or remove `share: true`",
+        .0.trial_id, .0.words()
+    )]
+    Sharing(Box<SharingChecked>),
+    /// The result of a check can't be written.
+    #[error("can't write {}: {error}", path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        error: std::io::Error,
+    },
     /// A thread can't be started.
     #[error("can't start a worker: {0}")]
     Thread(std::io::Error),
@@ -195,6 +215,17 @@ pub struct Missing {
     pub trial: Trial,
     /// File name of its newest checkpoint, and the first step that is not in the checkpoint.
     pub checkpoint: Option<(String, u64)>,
+}
+
+/// The work of a process in one round.
+#[derive(Debug)]
+pub struct Work {
+    /// The trials without a result.
+    pub missing: Vec<Missing>,
+    /// The training data of those that this process may train.
+    pub loaded: Loaded,
+    /// A trial that shares steps and is also to be trained separately, and the first step that it does not share.
+    pub check: Option<(Trial, u64)>,
 }
 
 /// Writes the plan into the store. Returns the trials without a result, in the plan's order. `keep_recency`: not a

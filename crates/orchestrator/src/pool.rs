@@ -151,7 +151,11 @@ impl Pool {
     /// if that is more. One branch stays for each worker.
     pub(crate) fn give_away(&self, workers: usize, keep: usize) -> Vec<Branch> {
         let mut queue = self.queue();
-        let new = queue.branches.iter().filter(|(_, branch)| !branch.is_started()).map(|(rank, _)| *rank);
+        let new = queue
+            .branches
+            .iter()
+            .filter(|(_, branch)| !branch.is_started() && !branch.is_check())
+            .map(|(rank, _)| *rank);
         let new: Vec<Rank> = new.collect();
         let waiting = queue.branches.len();
         let given = (waiting / 2).max(waiting.saturating_sub(keep)).min(waiting.saturating_sub(workers));

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use spec::trial::Trial;
 use trainer::checkpoint::Folder;
 use trainer::device::Device;
-use trainer::{Emit, Stop};
+use trainer::{Branch, Emit, Stop};
 
 use crate::{Loaded, SweepError};
 
@@ -39,13 +39,16 @@ fn run_program(trial: &Trial, stop: &Stop, emit: &mut Emit<'_>) -> Result<(), Sw
     let dir = tempfile::Builder::new().prefix("sweep-").tempdir();
     let dir = dir.map_err(|error| SweepError::Folder { path: std::env::temp_dir(), error })?;
     let settings = program::RunSettings {
-        dir: dir.path().to_owned(),
+        trials: dir.path().to_owned(),
         side_cars: Folder { dir: dir.path().to_owned(), writer: 0 },
         refuse_changed_files: false,
         worker: 0,
         next_stage: Arc::new(AtomicU64::new(1)),
         time_limit: None,
     };
-    program::train(trial, None, &settings, stop, emit);
+    // A single trial leaves no other.
+    for branch in Branch::initial(vec![trial.clone()], false) {
+        program::train(branch, &settings, stop, emit, &mut |_| {});
+    }
     Ok(())
 }

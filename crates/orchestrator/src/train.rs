@@ -1,10 +1,11 @@
 //! Trains the missing trials of a sweep: starts the workers, runs the dispatcher, and returns the summary.
 
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use store::{Activity, Store};
+use store::{Activity, RemovalTarget, Store};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use trainer::checkpoint::Folder;
@@ -13,10 +14,11 @@ use trainer::{Shared, StateCounter, Stop};
 use crate::claims::{Claims, count_ended};
 use crate::dispatcher::{Dispatcher, Pace, QUEUE};
 use crate::pool::Pool;
+use crate::sharing::SharingCheck;
 use crate::worker::{self, WorkerContext};
-use crate::{Loaded, Missing, Observation, Options, Summary, SweepError, environment, memory};
+use crate::{Missing, Observation, Options, Summary, SweepError, Work, environment, memory, remove_trials};
 
-/// Trains the trials in `missing` that no other process has claimed, on the data that [`load`](crate::load) read for
+/// Trains the missing trials that no other process has claimed, on the data that [`load`](crate::load) read for
 /// them, and stores the results. Takes over trials that other processes release or leave behind, and releases trials
 /// that it has not begun to processes that wait. Returns when all trials have ended, whoever trained them, or after a
 /// stop, when all workers have released theirs.
@@ -25,14 +27,14 @@ use crate::{Loaded, Missing, Observation, Options, Summary, SweepError, environm
 /// See [`SweepError`]. A failed trial is not an error: it is retried, and then stored as failed and counted.
 pub async fn train(
     sweep: &str,
-    missing: Vec<Missing>,
-    loaded: Loaded,
+    work: Work,
     store: &mut Store,
     options: &Options,
     stop: &Stop,
     observe: impl FnMut(Observation<'_>),
 ) -> Result<Summary, SweepError> {
-    if missing.is_empty() {
+    let Work { missing, loaded, check } = work;
+    if missing.is_empty() && check.is_none() {
         return Ok(Summary::default());
     }
     if options.workers == 0 {
@@ -50,6 +52,8 @@ pub async fn train(
     let mut claims = Claims::new(sweep, missing, options, ended_before);
     let claimed = store.claim(sweep, options.with_failed, claims.portion()).await?;
     let pool = Pool::new(claims.accept(claimed, store).await?, options.workers);
+    let mut check = check.map(|(trial, first)| SharingCheck::new(trial, first));
+    pool.add(check.iter_mut().map(SharingCheck::branch).collect());
     let folder = folder(store, options);
     let context = Arc::new(WorkerContext {
         pool,
@@ -58,20 +62,36 @@ pub async fn train(
         folder,
         options: options.clone(),
         stop: stop.clone(),
+        separate: Mutex::default(),
     });
     let (sender, events) = mpsc::channel(QUEUE);
     let workers = worker::start(&context, &sender)?;
     drop(sender);
 
-    let mut dispatcher = Dispatcher::new(claims, &context, store, environment, events, observe);
+    let mut dispatcher = Dispatcher::new(claims, &context, store, environment, events, check, observe);
     let result = dispatcher.run().await;
     for worker in workers {
         if worker.join().is_err() {
             tracing::warn!("a worker thread panicked");
         }
     }
-    result?;
-    dispatcher.close().await
+    match result {
+        Ok(()) => dispatcher.close().await,
+        Err(error) => {
+            if let SweepError::Sharing(_) = error {
+                forget(sweep, store, &options.trials).await?;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Removes the results of the trials that shared steps: they are not those of the trials.
+async fn forget(sweep: &str, store: &mut Store, trials: &Path) -> Result<(), SweepError> {
+    let ids = store.sharing_trials(sweep).await?;
+    store.remove(RemovalTarget::Trials(&ids)).await?;
+    remove_trials(trials, &ids);
+    Ok(())
 }
 
 /// The folder that this process writes its checkpoints to.

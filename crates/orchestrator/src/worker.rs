@@ -3,7 +3,8 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -14,10 +15,14 @@ use trainer::checkpoint::Folder;
 use trainer::{Branch, Emit, Shared, Stack, Stop};
 
 use crate::pool::Pool;
+use crate::sharing::{self, Losses};
 use crate::{Loaded, Options, SweepError};
 
 /// Stack size of a training thread. Candle walks the graph of a step recursively.
 pub const STACK_BYTES: usize = 64 << 20;
+
+/// Name of the folder of a run for a check, in the folder of its trial.
+const CHECK_FOLDER: &str = "check";
 
 /// The state that all workers share.
 pub(crate) struct WorkerContext {
@@ -27,6 +32,8 @@ pub(crate) struct WorkerContext {
     pub(crate) folder: Folder,
     pub(crate) options: Options,
     pub(crate) stop: Stop,
+    /// Trials that were trained separately for a check, until the dispatcher takes them.
+    pub(crate) separate: Mutex<Vec<Result<Losses, String>>>,
 }
 
 /// Starts the workers. They end when the pool is closed and empty, when a stop is requested, or when their events are
@@ -83,16 +90,11 @@ impl WorkerContext {
 
     /// Trains a branch to its end, together with other branches that fit.
     fn train(&self, branch: Branch, number: usize, received: &Cell<bool>, emit: &mut Emit<'_>) {
-        if let Some((trial, stored)) = branch.program_trial() {
-            let settings = RunSettings {
-                dir: self.options.trials.join(&trial.id),
-                side_cars: self.folder.clone(),
-                refuse_changed_files: true,
-                worker: number,
-                next_stage: Arc::clone(&self.shared.next_stage),
-                time_limit: self.options.time_limit,
-            };
-            return program::train(&trial, stored, &settings, &self.stop, emit);
+        if branch.is_check() {
+            return self.train_separately(branch, number);
+        }
+        if branch.is_program() {
+            return self.run_programs(branch, number, emit);
         }
         let Some(examples) = branch.network().and_then(|network| self.loaded.examples(network)) else {
             return branch.fail("the data set was not loaded", emit);
@@ -118,6 +120,49 @@ impl WorkerContext {
             if stopping {
                 return stack.stop(emit);
             }
+        }
+    }
+
+    /// Runs a program for the trials of a branch. The folder is that of the trial that the program is started for.
+    fn run_programs(&self, branch: Branch, number: usize, emit: &mut Emit<'_>) {
+        let settings = self.settings(self.options.trials.clone(), self.folder.clone(), number);
+        let mut fork = |branch: Branch| self.pool.add(vec![branch]);
+        program::train(branch, &settings, &self.stop, emit, &mut fork);
+    }
+
+    /// Runs a program for one trial separately, in a folder that is removed afterwards, and keeps the losses for a check.
+    fn train_separately(&self, branch: Branch, number: usize) {
+        let dir = self.options.trials.join(branch.trial_ids().concat()).join(CHECK_FOLDER);
+        // An earlier process may have been killed during a check.
+        let _ = std::fs::remove_dir_all(&dir);
+        let settings = self.settings(dir.clone(), Folder { dir: dir.clone(), writer: 0 }, number);
+        let (mut losses, mut outcome) = (Losses::default(), None);
+        let mut collect = |event: Event| {
+            losses.add(&event);
+            if let Event::Ended { outcome: ended, .. } = event {
+                outcome = Some(ended);
+            }
+            true
+        };
+        program::train(branch, &settings, &self.stop, &mut collect, &mut |_| {});
+        let _ = std::fs::remove_dir_all(&dir);
+        let ended = sharing::result(losses, outcome);
+        self.separate.lock().unwrap_or_else(PoisonError::into_inner).extend(ended);
+    }
+
+    /// Takes the separate runs that have ended.
+    pub(crate) fn separate(&self) -> Vec<Result<Losses, String>> {
+        std::mem::take(&mut *self.separate.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn settings(&self, trials: PathBuf, side_cars: Folder, worker: usize) -> RunSettings {
+        RunSettings {
+            trials,
+            side_cars,
+            refuse_changed_files: true,
+            worker,
+            next_stage: Arc::clone(&self.shared.next_stage),
+            time_limit: self.options.time_limit,
         }
     }
 }

@@ -1,12 +1,12 @@
 //! A failed trial is stored with its reason, does not affect others, and is retried by the next run.
 
-#![expect(clippy::expect_used, reason = "a failed expectation fails the test")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a failed expectation fails the test")]
 
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
-use orchestrator::{Loaded, Missing, Observation, Options, Stop, Summary};
+use orchestrator::{Loaded, Missing, Observation, Options, Stop, Summary, Work};
 use spec::event::{Event, Outcome};
 use store::{Reader, Status, Store};
 use trainer::device::Device;
@@ -49,10 +49,15 @@ async fn train(store: &mut Store, dir: &Path, images: Loaded) -> (Summary, Vec<E
     let observe = |seen: Observation<'_>| match seen {
         Observation::Event(event) => events.push(event.clone()),
         Observation::EndedElsewhere(trials) => assert_eq!(trials, 0),
+        Observation::SharingChecked(_) => panic!("no program shares steps"),
     };
     let trained =
-        orchestrator::train("two", missing, images, store, &options, &Stop::default(), observe).await;
+        orchestrator::train("two", work(missing, images), store, &options, &Stop::default(), observe).await;
     (trained.expect("trained"), events)
+}
+
+fn work(missing: Vec<Missing>, loaded: Loaded) -> Work {
+    Work { missing, loaded, check: None }
 }
 
 /// Loads the data of the trials with this limit, or of all.
@@ -105,8 +110,9 @@ async fn a_stop_before_the_start_leaves_all_trials_for_the_next_run() {
     let stop = Stop::default();
     stop.request();
     let options = options(1, dir.path());
-    let summary =
-        orchestrator::train("two", all, images, &mut store, &options, &stop, |_| {}).await.expect("it ends");
+    let summary = orchestrator::train("two", work(all, images), &mut store, &options, &stop, |_| {})
+        .await
+        .expect("it ends");
     assert_eq!(summary, Summary { stopped: 4, ..Summary::default() });
     assert_eq!(orchestrator::register(&plan, &mut store, false).await.expect("rows").len(), 4);
 }

@@ -1,4 +1,5 @@
-//! Trains trials by running a custom program. The program is started once for each trial, receives the lrs, and its
+//! Trains trials by running a custom program. The program is started once for each trial, at its first step or where it leaves a
+//! trial with which it shares steps, receives the lrs, and its
 //! reports become the same events as those of the built-in trainer. `docs/reference/protocol.md` describes the
 //! protocol. This crate does not use the database and starts no threads; other crates decide which trials are
 //! trained.
@@ -22,7 +23,7 @@ mod train;
 
 pub use settings::RunSettings;
 pub use source::hash;
-pub use train::train;
+pub use train::{Fork, train};
 
 /// Name of the folder of a program's checkpoints, in the folder of its trial.
 pub const CHECKPOINTS: &str = "checkpoints";

@@ -3,6 +3,8 @@
 //! itself.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -10,7 +12,7 @@ use std::time::UNIX_EPOCH;
 use schedule::State;
 use serde::{Deserialize, Serialize};
 use trainer::Digest;
-use trainer::checkpoint::{CheckpointError, Folder, write};
+use trainer::checkpoint::{CheckpointError, Folder, files_of, write};
 
 use crate::run::Run;
 use crate::source::first_changed;
@@ -24,6 +26,9 @@ const VERSION: u32 = 2;
 struct SideCar {
     program_checkpoint: u32,
     trial_id: String,
+    /// The other trials that share its steps so far, and may resume from it too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    sharing: Vec<String>,
     /// The first step that is not in the checkpoint.
     step: u64,
     path: PathBuf,
@@ -56,16 +61,25 @@ pub(crate) struct Resume {
     pub(crate) step: u64,
     /// The path of the checkpoint that it reported.
     pub(crate) path: PathBuf,
+    /// Whether other trials may resume from it too.
+    #[serde(skip)]
+    pub(crate) is_shared: bool,
 }
 
-/// Writes the side-car of a checkpoint. Returns its file name.
+/// Writes the side-car of a checkpoint. Returns its file name. Trials that share it continue at different times, so for them it names a
+/// copy, which lasts as long as the side-car.
 ///
 /// # Errors
-/// The file can't be written.
+/// The file or the copy can't be written.
 pub(crate) fn save(folder: &Folder, run: &Run<'_>, path: &Path) -> Result<String, CheckpointError> {
+    let file = format!("{}-{}-{}.json", folder.writer, run.trial.id, run.next);
+    let sharing: Vec<String> = run.trial_ids().iter().filter(|id| **id != run.trial.id).cloned().collect();
+    let copy = if sharing.is_empty() { None } else { Some(copy_into(&files_of(&folder.dir, &file), path)?) };
+    let path = copy.as_deref().unwrap_or(path);
     let side_car = SideCar {
         program_checkpoint: VERSION,
         trial_id: run.trial.id.clone(),
+        sharing,
         step: run.next,
         path: path.to_owned(),
         fingerprint: fingerprint(path),
@@ -75,7 +89,6 @@ pub(crate) fn save(folder: &Folder, run: &Run<'_>, path: &Path) -> Result<String
         loaded: run.loaded.clone(),
         schedule: run.state.clone(),
     };
-    let file = format!("{}-{}-{}.json", folder.writer, run.trial.id, run.next);
     let bytes = serde_json::to_vec(&side_car)
         .map_err(|error| unusable(&folder.dir.join(&file), &error.to_string()))?;
     write(folder, &file, &bytes)?;
@@ -98,7 +111,13 @@ pub(crate) fn load(dir: &Path, file: &str, run: &mut Run<'_>) -> Result<Resume, 
         ));
     }
     let found: SideCar = serde_json::from_slice(&bytes).map_err(invalid)?;
-    if found.trial_id != run.trial.id || !run.trial.config.schedule.accepts_state(&found.schedule) {
+    let is_own = found.trial_id == run.trial.id;
+    let fits = if is_own {
+        run.trial.config.schedule.accepts_state(&found.schedule)
+    } else {
+        found.sharing.contains(&run.trial.id)
+    };
+    if !fits {
         return Err(unusable(&path, "it belongs to another trial"));
     }
     if !found.path.exists() {
@@ -114,9 +133,56 @@ pub(crate) fn load(dir: &Path, file: &str, run: &mut Run<'_>) -> Result<Resume, 
     run.own = found.metrics.into_iter().map(|(name, bits)| (name, f64::from_bits(bits))).collect();
     run.digest = Digest::from_hex(&found.digest).ok_or_else(|| unusable(&path, "its digest is invalid"))?;
     run.first_loss = found.first_loss.map(f64::from_bits);
-    run.state = found.schedule;
+    // Only open-loop trials share steps, and their schedules have no state that changes.
+    if is_own {
+        run.state = found.schedule;
+    }
     run.next = found.step;
-    Ok(Resume { step: found.step, path: found.path })
+    Ok(Resume { step: found.step, path: found.path, is_shared: !found.sharing.is_empty() })
+}
+
+/// A copy of a checkpoint for the program to resume from, in a folder of its trial. The program may change or remove it. A checkpoint
+/// that is already in the folder is not copied.
+///
+/// # Errors
+/// The copy can't be written.
+pub(crate) fn own_copy(resume: Resume, checkpoints: &Path) -> Result<Resume, CheckpointError> {
+    if resume.path.starts_with(checkpoints) {
+        return Ok(resume);
+    }
+    let path = copy_into(&checkpoints.join(format!("from-step-{}", resume.step)), &resume.path)?;
+    Ok(Resume { path, ..resume })
+}
+
+/// Copies a file or folder into a new folder, which replaces an older one. The copy keeps its name, which programs may parse.
+fn copy_into(folder: &Path, path: &Path) -> Result<PathBuf, CheckpointError> {
+    let copied = || -> std::io::Result<PathBuf> {
+        match std::fs::remove_dir_all(folder) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        std::fs::create_dir_all(folder)?;
+        let name = path.file_name().ok_or(ErrorKind::InvalidInput)?;
+        let to = folder.join(name);
+        copy(path, &to)?;
+        fault::point("fork.before")?;
+        Ok(to)
+    };
+    copied().map_err(|error| CheckpointError::Io { path: path.to_owned(), error })
+}
+
+/// Copies a file, or a folder with everything in it, to the disk.
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    if !std::fs::metadata(from)?.is_dir() {
+        std::fs::copy(from, to)?;
+        return File::open(to)?.sync_all();
+    }
+    std::fs::create_dir(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        copy(&entry.path(), &to.join(entry.file_name()))?;
+    }
+    Ok(())
 }
 
 /// A hash of the names, sizes and times of a file, or of all files in a folder.

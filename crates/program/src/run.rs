@@ -1,7 +1,7 @@
 //! A run, built from the reports of its program step by step. Pure except for the events: no files, no processes, no
 //! clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use schedule::vectors::Plain;
 use schedule::{AfterUpdate, BeforeUpdate, Feedback, State};
@@ -38,6 +38,12 @@ pub(crate) struct Run<'a> {
     reported: u64,
     /// The largest distance in steps from one of them to the next.
     longest_gap: u64,
+    /// The trials whose steps these are: the program's own, and those that share its steps.
+    trial_ids: Vec<String>,
+    /// The steps after which other trials need a checkpoint, ascending.
+    due: VecDeque<u64>,
+    /// The program left out a checkpoint that was due.
+    pub(crate) lacks_checkpoint: bool,
     emitter: Emitter,
 }
 
@@ -56,8 +62,8 @@ pub(crate) enum Response {
     Nothing,
     /// Send this answer.
     Answer(Answer),
-    /// Store this checkpoint of the program, which contains all steps before `next`.
-    Checkpoint(String),
+    /// Store this checkpoint of the program, which contains all steps before `next`. Other trials may need it.
+    Checkpoint { path: String, is_due: bool },
     /// End the run: it has diverged.
     Diverged(Outcome),
 }
@@ -78,8 +84,36 @@ impl<'a> Run<'a> {
             own: BTreeMap::new(),
             reported: 0,
             longest_gap: 0,
+            trial_ids: vec![trial.id.clone()],
+            due: VecDeque::new(),
+            lacks_checkpoint: false,
             emitter: Emitter::new(stage),
         }
+    }
+
+    /// Sets the trials whose steps these are from now on.
+    pub(crate) fn set_trials(&mut self, trial_ids: Vec<String>) {
+        self.trial_ids = trial_ids;
+    }
+
+    /// The trials whose steps these are.
+    pub(crate) fn trial_ids(&self) -> &[String] {
+        &self.trial_ids
+    }
+
+    /// Sets the steps after which other trials need a checkpoint, ascending.
+    pub(crate) fn set_due(&mut self, due: Vec<u64>) {
+        self.due = due.into();
+    }
+
+    /// The steps after which other trials need a checkpoint, ascending.
+    pub(crate) fn due(&self) -> impl Iterator<Item = u64> {
+        self.due.iter().copied()
+    }
+
+    /// The stage of its steps.
+    pub(crate) fn stage(&self) -> u64 {
+        self.emitter.stage()
     }
 
     fn steps(&self) -> u64 {
@@ -112,7 +146,10 @@ impl<'a> Run<'a> {
                 let Some(checkpoint) = checkpoint.filter(|_| !last) else { return Ok(Response::Nothing) };
                 Ok(match self.complete(emit)? {
                     Some(diverged) => Response::Diverged(diverged),
-                    None => Response::Checkpoint(checkpoint),
+                    None => {
+                        let is_due = self.due.pop_front_if(|due| *due == step).is_some();
+                        Response::Checkpoint { path: checkpoint, is_due }
+                    }
                 })
             }
             Report::LrRequest { step, metrics } => self.answer(step, metrics, emit),
@@ -150,6 +187,7 @@ impl<'a> Run<'a> {
             ));
         }
         self.compare_lr(step, metrics.lr)?;
+        self.check_due(step)?;
         if let Some((open, known)) = &mut self.open {
             if *open == step {
                 check_order(step, known, &metrics)?;
@@ -171,6 +209,16 @@ impl<'a> Run<'a> {
         }
         self.open = Some((step, metrics));
         Ok(self.check_divergence(emit))
+    }
+
+    /// Other trials continue from the checkpoint that is due, so the next step is not accepted without it.
+    fn check_due(&mut self, step: u64) -> Result<(), String> {
+        let Some(due) = self.due.front().copied().filter(|due| *due < step) else { return Ok(()) };
+        self.lacks_checkpoint = true;
+        Err(format!(
+            "there is no checkpoint after step {due}, which `trainer: {{share: true}}` needs; write and report one after each step of \
+             `checkpoint_after` (in Python: `if trial.needs_checkpoint(step): ... trial.checkpoint(step, path)`), or remove `share`"
+        ))
     }
 
     /// The database stores the lrs of the schedule, so a program that used another lr is rejected.
@@ -228,11 +276,13 @@ impl<'a> Run<'a> {
         self.digest.step(lr as f32, loss);
         self.next = step + 1;
         let row = StepRow { step, lr, train_loss, grad_norm: metrics.grad_norm.unwrap_or(f64::NAN) };
-        let valid = metrics.valid_loss.map(|loss| (self.trial.id.clone(), loss));
-        self.emitter.add(row, valid.into_iter().collect());
+        let of_each = |loss: f64| self.trial_ids.iter().map(move |id| (id.clone(), loss));
+        self.emitter.add(row, metrics.valid_loss.into_iter().flat_map(of_each).collect());
         let accuracy = metrics.valid_accuracy.map(|value| (VALID_ACCURACY.to_owned(), value));
         for (name, value) in metrics.own.clone().into_iter().chain(accuracy) {
-            self.emitter.measure(Measured { trial_id: self.trial.id.clone(), step, name, value });
+            for trial_id in self.trial_ids.clone() {
+                self.emitter.measure(Measured { trial_id, step, name: name.clone(), value });
+            }
         }
         self.own.extend(metrics.own.clone());
     }
@@ -590,9 +640,49 @@ mod tests {
         let mut run = Run::new(&trial, 1);
         let responses =
             handle(&mut run, &["{\"step\": 1, \"train_loss\": 1, \"checkpoint\": \"c\"}"]).expect("good");
-        assert_eq!((responses, run.next), (vec![Response::Checkpoint("c".to_owned())], 2));
+        let kept = |is_due| vec![Response::Checkpoint { path: "c".to_owned(), is_due }];
+        assert_eq!((responses, run.next), (kept(false), 2));
         let error = handle(&mut run, &["{\"step\": 1, \"valid_loss\": 1}"]).expect_err("too late");
         assert!(error.contains("was complete"), "{error}");
+        run.set_due(vec![3, 5]);
+        let last =
+            handle(&mut run, &["{\"step\": 3, \"train_loss\": 1}", "{\"step\": 3, \"checkpoint\": \"c\"}"]);
+        assert_eq!(last.expect("good")[1..], kept(true));
+        assert_eq!(run.due().collect::<Vec<_>>(), [5]);
+    }
+
+    #[test]
+    fn a_step_after_a_missing_checkpoint_is_refused() {
+        let trial = trial("{kind: constant}");
+        let mut run = Run::new(&trial, 1);
+        run.set_due(vec![2]);
+        let lines = ["{\"step\": 2, \"train_loss\": 1}", "{\"step\": 3, \"train_loss\": 1}"];
+        let error = handle(&mut run, &lines).expect_err("refused");
+        assert!(error.contains("there is no checkpoint after step 2"), "{error}");
+        assert!(run.lacks_checkpoint);
+    }
+
+    #[test]
+    fn each_trial_that_shares_a_step_has_its_evaluation() {
+        let trial = trial("{kind: constant}");
+        let mut run = Run::new(&trial, 1);
+        run.set_trials(vec![trial.id.clone(), "other".to_owned()]);
+        let mut evaluated = Vec::new();
+        let mut emit = |event| {
+            if let Event::Steps { evaluated: more, .. } = event {
+                evaluated.extend(more);
+            }
+            true
+        };
+        for line in
+            ["{\"step\": 0, \"train_loss\": 1, \"valid_loss\": 2}", "{\"step\": 1, \"train_loss\": 1}"]
+        {
+            run.handle(read(&object(line).expect("JSON")).expect("a report"), &mut emit).expect("good");
+        }
+        run.flush(&mut emit);
+        let found: Vec<_> =
+            evaluated.iter().map(|row| (row.trial_id.as_str(), row.step, row.valid_loss)).collect();
+        assert_eq!(found, [(trial.id.as_str(), 0, 2.0), ("other", 0, 2.0)]);
     }
 
     #[test]

@@ -11,8 +11,8 @@ use schedule::Feedback;
 use serde::Serialize;
 use spec::trial::Trial;
 
+use crate::OUTPUTS;
 use crate::resume::Resume;
-use crate::{CHECKPOINTS, OUTPUTS};
 
 /// Prefix of the names of these folders.
 const PREFIX: &str = "run-";
@@ -47,8 +47,19 @@ struct TrialFile<'a> {
     params: &'a serde_json::Value,
     checkpoints: &'a Path,
     outputs: &'a Path,
+    checkpoint_after: &'a [u64],
     resume: Option<&'a Resume>,
     loaded: bool,
+}
+
+/// The part of the checkpoints in a start of a program.
+pub(crate) struct Checkpoints<'a> {
+    /// The folder for new ones.
+    pub(crate) folder: &'a Path,
+    /// The steps after which they are needed, ascending.
+    pub(crate) after: &'a [u64],
+    /// The one to resume from.
+    pub(crate) resume: Option<&'a Resume>,
 }
 
 impl RunFolder {
@@ -57,7 +68,7 @@ impl RunFolder {
         trial: &Trial,
         params: &serde_json::Value,
         within: &Path,
-        resume: Option<&Resume>,
+        checkpoints: &Checkpoints<'_>,
     ) -> std::io::Result<Self> {
         remove_leftovers(within);
         let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(within)?;
@@ -94,9 +105,10 @@ impl RunFolder {
             lr_text: (!closed_loop).then_some(&lr_text),
             momentum: (!momenta.is_empty()).then_some(&momentum),
             params,
-            checkpoints: &within.join(CHECKPOINTS),
+            checkpoints: checkpoints.folder,
             outputs: &within.join(OUTPUTS),
-            resume,
+            checkpoint_after: checkpoints.after,
+            resume: checkpoints.resume,
             loaded: true,
         };
         let json = serde_json::to_vec_pretty(&trial_file).map_err(std::io::Error::other)?;

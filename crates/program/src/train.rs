@@ -7,24 +7,25 @@ use std::os::fd::AsFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
+use schedule::problem::counted;
+use serde::Serialize;
 use spec::event::{Event, Outcome};
 use spec::trial::{Program, Trial};
-use trainer::checkpoint::set_aside;
-use trainer::{Emit, Stop, now};
+use trainer::checkpoint::{CheckpointError, set_aside};
+use trainer::{Branch, Emit, ProgramLane, Stop, now};
 
 use crate::failure_reason;
 use crate::missing_package;
 use crate::report::{self, MAX_LINE_BYTES, quote};
 use crate::resume::{self, Resume};
-use crate::run::{Answer, Response, Run};
-use crate::run_folder::{RunFolder, open_pipe};
+use crate::run::{Response, Run};
+use crate::run_folder::{Checkpoints, RunFolder, open_pipe};
 use crate::settings::RunSettings;
 use crate::source;
 use crate::{CHECKPOINTS, LOG, OUTPUTS};
@@ -50,41 +51,33 @@ const THREADS: [&str; 6] = [
     "TF_NUM_INTEROP_THREADS",
 ];
 
-/// Trains a program's trial to the end, from a checkpoint if `stored` names one: the folder and the file name of its
-/// side-car. Reports everything as events, also that the trial can't be trained.
-pub fn train(
-    trial: &Trial,
-    mut stored: Option<(PathBuf, String)>,
-    settings: &RunSettings,
-    stop: &Stop,
-    emit: &mut Emit<'_>,
-) {
-    let Some(program) = trial.config.task.program() else { return };
+/// Receives the branches of trials that continue by themselves.
+pub type Fork<'a> = dyn FnMut(Branch) + 'a;
+
+/// Trains a branch of a program's trials: runs the program for one of them to its end. The others leave it as new branches. Reports
+/// everything as events, also that a trial can't be trained.
+pub fn train(branch: Branch, settings: &RunSettings, stop: &Stop, emit: &mut Emit<'_>, fork: &mut Fork<'_>) {
+    let Some((mut lane, leaving)) = ProgramLane::new(branch) else { return };
+    for branch in leaving {
+        // Without a stage, the branch reports its start itself.
+        fork(if lane.is_started() { branch.with_stage(settings.new_stage(), emit) } else { branch });
+    }
+    let leader = lane.leader().clone();
+    let Some(program) = leader.config.task.program() else { return };
     let started = Instant::now();
+    let mut stored = lane.stored();
     // The step of the furthest checkpoint so far.
     let mut furthest = 0;
     loop {
-        let stage = settings.next_stage.fetch_add(1, Ordering::Relaxed);
-        let mut run = Run::new(trial, stage);
-        let resumed_from = stored.clone();
-        let resume = stored.take().and_then(|(dir, file)| match resume::load(&dir, &file, &mut run) {
-            Ok(resume) => Some(resume),
-            Err(error) => {
-                tracing::warn!("{error}; trial {} starts over", trial.id);
-                set_aside(&dir, &file);
-                run = Run::new(trial, stage);
-                None
-            }
-        });
-        let trial_ids = vec![trial.id.clone()];
-        emit(Event::Started { trial_ids: trial_ids.clone(), step: run.next, bits: None, at: now() });
-        emit(Event::Stage { stage, first: run.next, trial_ids });
+        let (mut run, resume) = begin(&leader, &mut lane, stored.as_ref(), settings, emit);
         let mut attempt = Attempt {
             program,
             settings,
             stop,
             limit: limit(program, settings),
             started,
+            lane: &mut lane,
+            fork: &mut *fork,
             checkpoint: None,
             received: true,
         };
@@ -92,34 +85,128 @@ pub fn train(
             Ok(outcome) => outcome,
             Err(error) => Outcome::Failed { reason: error.to_string() },
         };
+        let (checkpoint, received) = (attempt.checkpoint.take(), attempt.received);
         run.flush(emit);
-        if let (Outcome::Failed { .. } | Outcome::GivenUp { .. }, Some(resume), Some((dir, file))) =
-            (&outcome, &resume, resumed_from)
-            && run.next == resume.step
-        {
-            // It failed without progress from this checkpoint, so the next start begins at step 0.
-            set_aside(&dir, &file);
-        }
-        match (&outcome, attempt.checkpoint.take()) {
+        match (&outcome, &checkpoint) {
             // A program that gets further with each start reaches the end.
             (Outcome::Failed { reason }, Some((step, file)))
-                if !stop.requested() && attempt.received && step > furthest =>
+                if !stop.requested() && received && *step > furthest =>
             {
-                furthest = step;
-                tracing::warn!("trial {} resumes from its checkpoint: {reason}", trial.id);
-                stored = Some((settings.side_cars.dir.clone(), file));
-                continue;
+                furthest = *step;
+                tracing::warn!("trial {} resumes from its checkpoint: {reason}", leader.id);
+                stored = Some((settings.side_cars.dir.clone(), file.clone()));
             }
-            (Outcome::Done(_) | Outcome::Diverged { .. }, _) => {
-                // A file that can't be removed only wastes space.
-                let _ = std::fs::remove_dir_all(settings.dir.join(CHECKPOINTS));
-                // Only a folder in which the program kept nothing is removed.
-                let _ = std::fs::remove_dir(settings.dir.join(OUTPUTS));
+            _ => {
+                let end = End { outcome, stopping: stop.requested() || !received };
+                if let (true, Some(resume), Some((dir, file))) = (end.is_failure(), &resume, &stored)
+                    && run.next == resume.step
+                    && !resume.is_shared
+                {
+                    // It failed without progress from this checkpoint, so the next start begins at step 0.
+                    set_aside(dir, file);
+                }
+                let newest = checkpoint.map(|(step, file)| (step, settings.side_cars.dir.clone(), file));
+                let at = newest.or(resume.zip(stored).map(|(resume, (dir, file))| (resume.step, dir, file)));
+                return end.finish((lane, at), &run, settings, emit, fork);
             }
-            _ => {}
         }
-        emit(Event::Ended { trial_id: trial.id.clone(), outcome, at: now() });
-        return;
+    }
+}
+
+/// The run of a start of the program, from its checkpoint if it has one.
+fn begin<'a>(
+    leader: &'a Trial,
+    lane: &mut ProgramLane,
+    stored: Option<&(PathBuf, String)>,
+    settings: &RunSettings,
+    emit: &mut Emit<'_>,
+) -> (Run<'a>, Option<Resume>) {
+    let begun = lane.take_stage();
+    let mut run = Run::new(leader, begun.unwrap_or_else(|| settings.new_stage()));
+    let resume = stored.and_then(|(dir, file)| match resume::load(dir, file, &mut run) {
+        Ok(resume) => Some(resume),
+        Err(error) => {
+            tracing::warn!("{error}; trial {} starts over", leader.id);
+            set_aside(dir, file);
+            run = Run::new(leader, settings.new_stage());
+            None
+        }
+    });
+    let trial_ids = lane.trial_ids();
+    let (stage, first) = (run.stage(), run.next);
+    if begun != Some(stage) {
+        emit(Event::Started { trial_ids: trial_ids.clone(), step: first, bits: None, at: now() });
+        emit(Event::Stage { stage, first, trial_ids: trial_ids.clone() });
+    }
+    if !run.loaded.is_empty() {
+        // The trial may be new, and its program loads the files of the run that it leaves.
+        emit(Event::Loaded { trial_id: leader.id.clone(), files: run.loaded.clone() });
+    }
+    run.set_trials(trial_ids);
+    let mut due = lane.forks_from(first);
+    if first == 0 && due.first().is_some_and(|due| *due > 0) {
+        // A program that writes no checkpoints fails at once, and not after hours.
+        due.insert(0, 0);
+    }
+    run.set_due(due);
+    (run, resume)
+}
+
+/// The end of the last start of a program.
+struct End {
+    outcome: Outcome,
+    /// A stop was requested: nothing is trained any more.
+    stopping: bool,
+}
+
+impl End {
+    fn is_failure(&self) -> bool {
+        matches!(self.outcome, Outcome::Failed { .. } | Outcome::GivenUp { .. })
+    }
+
+    /// Emits the ends of the trials. If only the program's own trial failed, the others continue without it `at` a checkpoint: its first
+    /// step that is not in it, the folder and the side-car.
+    fn finish(
+        self,
+        (lane, at): (ProgramLane, Option<(u64, PathBuf, String)>),
+        run: &Run<'_>,
+        settings: &RunSettings,
+        emit: &mut Emit<'_>,
+        fork: &mut Fork<'_>,
+    ) {
+        let is_failure = self.is_failure();
+        let Self { outcome, stopping } = self;
+        if matches!(outcome, Outcome::Done(_) | Outcome::Diverged { .. }) {
+            // A file that can't be removed only wastes space.
+            let dir = settings.trials.join(&run.trial.id);
+            let _ = std::fs::remove_dir_all(dir.join(CHECKPOINTS));
+            // Only a folder in which the program kept nothing is removed.
+            let _ = std::fs::remove_dir(dir.join(OUTPUTS));
+        }
+        if !is_failure || run.lacks_checkpoint || !lane.is_shared() {
+            return end_all(lane.trial_ids(), &outcome, emit);
+        }
+        let others = lane.trial_ids().split_off(1);
+        end_all(vec![run.trial.id.clone()], &outcome, emit);
+        if stopping {
+            return end_all(others, &Outcome::Stopped { steps: run.next }, emit);
+        }
+        tracing::warn!(
+            "{} that shared steps with trial {} continue without it",
+            counted(others.len(), "trial"),
+            run.trial.id
+        );
+        let spent = lane.spent();
+        if let Some(others) = lane.without_leader(at, spent) {
+            fork(others.with_stage(settings.new_stage(), emit));
+        }
+    }
+}
+
+/// Emits the same end of several trials.
+fn end_all(trial_ids: Vec<String>, outcome: &Outcome, emit: &mut Emit<'_>) {
+    for trial_id in trial_ids {
+        emit(Event::Ended { trial_id, outcome: outcome.clone(), at: now() });
     }
 }
 
@@ -135,6 +222,8 @@ enum RunError {
     Start { program: String, error: std::io::Error },
     #[error("{what}: {error}")]
     Io { what: &'static str, error: std::io::Error },
+    #[error(transparent)]
+    Copy(#[from] CheckpointError),
 }
 
 fn io(what: &'static str) -> impl Fn(std::io::Error) -> RunError {
@@ -149,6 +238,9 @@ struct Attempt<'a> {
     limit: Option<Duration>,
     /// When the trial was started or resumed.
     started: Instant,
+    /// The trials that the program trains, and where they go.
+    lane: &'a mut ProgramLane,
+    fork: &'a mut Fork<'a>,
     /// The newest checkpoint of this start: the first step that is not in it, and its side-car.
     checkpoint: Option<(u64, String)>,
     /// Whether the events are still received.
@@ -163,6 +255,13 @@ enum Reaction {
     Finish(Outcome),
     /// The line can't be used.
     Abort(Outcome),
+}
+
+/// The answer to a checkpoint that other trials need: the program may now change or remove it.
+#[derive(Serialize)]
+struct Kept {
+    step: u64,
+    kept: bool,
 }
 
 /// Why a program is to be stopped.
@@ -187,11 +286,16 @@ impl Attempt<'_> {
             );
             return Ok(Outcome::GivenUp { reason });
         }
-        let dir = std::path::absolute(&self.settings.dir).map_err(io("can't find the trial's folder"))?;
+        let dir = std::path::absolute(self.settings.trials.join(&run.trial.id))
+            .map_err(io("can't find the trial's folder"))?;
         for folder in [CHECKPOINTS, OUTPUTS] {
             std::fs::create_dir_all(dir.join(folder)).map_err(io("can't create the trial's folder"))?;
         }
-        let run_folder = RunFolder::new(run.trial, &self.program.params, &dir, resume)
+        let checkpoints = dir.join(CHECKPOINTS);
+        let resume = resume.map(|resume| resume::own_copy(resume.clone(), &checkpoints)).transpose()?;
+        let due: Vec<u64> = run.due().collect();
+        let given = Checkpoints { folder: &checkpoints, after: &due, resume: resume.as_ref() };
+        let run_folder = RunFolder::new(run.trial, &self.program.params, &dir, &given)
             .map_err(io("can't write the files for the program"))?;
         let mut pipes = Pipes::new(&run_folder).map_err(io("can't create a named pipe"))?;
         let (log, from) = self.log(&dir).map_err(io("can't write the program's output"))?;
@@ -334,8 +438,18 @@ impl Attempt<'_> {
             Ok(Response::Nothing) => Reaction::Continue,
             Ok(Response::Diverged(outcome)) => Reaction::Finish(outcome),
             Ok(Response::Answer(answer)) => pipes.answer(&answer),
-            Ok(Response::Checkpoint(path)) => match std::path::absolute(&path) {
-                Ok(path) if path.exists() => self.keep_checkpoint(&path, run, emit),
+            Ok(Response::Checkpoint { path, is_due }) => match std::path::absolute(&path) {
+                Ok(path) if path.exists() => match self.keep_checkpoint(&path, run, emit) {
+                    Ok(()) if is_due => pipes.answer(&Kept { step: run.next - 1, kept: true }),
+                    Ok(()) => Reaction::Continue,
+                    Err(error) if is_due => {
+                        abort(format!("can't keep the checkpoint for other trials: {error}"))
+                    }
+                    Err(error) => {
+                        tracing::warn!("trial {} continues without a checkpoint: {error}", run.trial.id);
+                        Reaction::Continue
+                    }
+                },
                 Ok(path) => abort(unusable(line, &format!("checkpoint not found: {}", path.display()))),
                 Err(error) => abort(unusable(line, &error.to_string())),
             },
@@ -355,24 +469,29 @@ impl Attempt<'_> {
         handled.map_err(|reason| Outcome::GivenUp { reason: unusable(line, &reason) })
     }
 
-    /// Stores where the program can resume. The trial continues even if that fails.
-    fn keep_checkpoint(&mut self, path: &Path, run: &mut Run<'_>, emit: &mut Emit<'_>) -> Reaction {
+    /// Stores where the program can resume. Trials that part from it at this step become branches.
+    fn keep_checkpoint(
+        &mut self,
+        path: &Path,
+        run: &mut Run<'_>,
+        emit: &mut Emit<'_>,
+    ) -> Result<(), CheckpointError> {
         let mut send = |event: Event| {
             self.received &= emit(event);
             self.received
         };
         run.flush(&mut send);
-        match resume::save(&self.settings.side_cars, run, path) {
-            Ok(file) => {
-                let trial_ids = vec![run.trial.id.clone()];
-                send(Event::Checkpoint { trial_ids, step: run.next, file: file.clone(), at: now() });
-                self.checkpoint = Some((run.next, file));
-            }
-            Err(error) => {
-                tracing::warn!("trial {} continues without a checkpoint: {error}", run.trial.id)
-            }
+        let file = resume::save(&self.settings.side_cars, run, path)?;
+        let step = run.next;
+        send(Event::Checkpoint { trial_ids: self.lane.trial_ids(), step, file: file.clone(), at: now() });
+        let stored = (self.settings.side_cars.dir.clone(), file.clone());
+        for branch in self.lane.leave(step, Some(stored), self.lane.spent() + self.started.elapsed()) {
+            (self.fork)(branch.with_stage(self.settings.new_stage(), &mut send));
         }
-        Reaction::Continue
+        run.set_trials(self.lane.trial_ids());
+        self.checkpoint = Some((step, file));
+        let passed = fault::point("fork.after");
+        passed.map_err(|error| CheckpointError::Io { path: path.to_owned(), error })
     }
 
     /// Why the program has to be stopped now, if it has to.
@@ -381,7 +500,7 @@ impl Attempt<'_> {
         if self.stop.requested() || !self.received {
             return Some(StopReason::Requested);
         }
-        if let Some(limit) = self.limit.filter(|limit| self.started.elapsed() > *limit) {
+        if let Some(limit) = self.limit.filter(|limit| self.lane.spent() + self.started.elapsed() > *limit) {
             return Some(StopReason::Ended(Outcome::timed_out(limit)));
         }
         if last_report.elapsed() > options.silence {
@@ -504,8 +623,8 @@ impl Pipes {
         })
     }
 
-    /// Sends the requested lr to the program.
-    fn answer(&mut self, answer: &Answer) -> Reaction {
+    /// Sends an answer to the program.
+    fn answer(&mut self, answer: &impl Serialize) -> Reaction {
         let mut line = match serde_json::to_vec(answer) {
             Ok(line) => line,
             Err(error) => return abort(error.to_string()),
@@ -514,9 +633,9 @@ impl Pipes {
         match self.answers.write_all(&line) {
             Ok(()) => Reaction::Continue,
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                abort("the program requests lrs but does not read the answers".to_owned())
+                abort("the program does not read the answers".to_owned())
             }
-            Err(error) => abort(format!("can't send the lr to the program: {error}")),
+            Err(error) => abort(format!("can't send an answer to the program: {error}")),
         }
     }
 

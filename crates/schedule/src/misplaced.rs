@@ -82,7 +82,7 @@ const ROWS: &[Row] = &[
         "write named schedules, as in `schedules: {cosine: {kind: cosine, to: 0}}`",
     ),
     (
-        &["command", "params", "files", "silence", "time_limit", "grace", "slots"],
+        &["command", "params", "files", "silence", "time_limit", "grace", "slots", "share"],
         "trainer",
         "it belongs in `trainer`",
     ),

@@ -17,6 +17,7 @@ mod model;
 pub mod origin;
 pub mod plan;
 mod program;
+pub mod program_lane;
 pub mod protocol;
 pub mod record;
 pub mod schema;

@@ -48,6 +48,7 @@ pub(crate) fn read(field: &Field<'_>, world: &dyn World, problems: &mut Vec<Prob
     let time_limit = fields.read_or("time_limit", None, problems, |field| duration(field).map(Some));
     let grace = fields.read_or("grace", default.grace, problems, duration);
     let slots = fields.read_or("slots", BTreeMap::new(), problems, slots);
+    let share = fields.read_or("share", default.share, problems, yes_or_no);
     fields.finish(problems);
 
     let before = problems.len();
@@ -77,7 +78,8 @@ pub(crate) fn read(field: &Field<'_>, world: &dyn World, problems: &mut Vec<Prob
         }
     }
     let command = command.filter(|_| problems.len() == before)?;
-    let options = ProgramOptions { silence: silence?, time_limit: time_limit?, grace: grace?, slots: slots? };
+    let (silence, time_limit, grace) = (silence?, time_limit?, grace?);
+    let options = ProgramOptions { silence, time_limit, grace, slots: slots?, share: share? };
     Some(Program { command, files, params: params?, options })
 }
 
@@ -136,6 +138,13 @@ fn params(field: &Field<'_>) -> Result<Json, Problem> {
     match &field.tree.value {
         Value::Map(_) => Ok(tree_to_json(field.tree)),
         _ => Err(field.expected("a mapping of parameters for the program, as in {width: 64}")),
+    }
+}
+
+fn yes_or_no(field: &Field<'_>) -> Result<bool, Problem> {
+    match field.tree.value {
+        Value::Bool(is_true) => Ok(is_true),
+        _ => Err(field.expected("true or false")),
     }
 }
 
@@ -218,7 +227,9 @@ mod tests {
         let plain = ids("{command: [a, b.py]}");
         assert_eq!(
             plain,
-            ids("{command: [a, b.py], silence: 5s, time_limit: 1h, grace: 1s, slots: {A: [0, 1]}}")
+            ids(
+                "{command: [a, b.py], silence: 5s, time_limit: 1h, grace: 1s, slots: {A: [0, 1]}, share: true}"
+            )
         );
         assert_ne!(plain, ids("{command: [a, b.py], params: {x: 1}}"));
         let [ab, ba] = ["{a: {c: 1, d: 2}, b: 3}", "{b: 3, a: {d: 2, c: 1}}"];
@@ -254,6 +265,7 @@ mod tests {
             ("{command: [a], files: [train.py, b.py]}", BUDGET, "trainer.files[1]: file not found: `b.py`"),
             ("{command: [a], silence: 30}", BUDGET, "write 30s"),
             ("{command: [a], grace: soon}", BUDGET, "trainer.grace: expected a time above 0"),
+            ("{command: [a], share: maybe}", BUDGET, "trainer.share: expected true or false"),
             ("{command: [a], params: [1]}", BUDGET, "trainer.params: expected a mapping"),
             ("{command: [a], slots: {A: [0], B: [0, 1]}}", BUDGET, "the same number of values"),
             ("{command: [a], slots: {SWEEP_X: [0]}}", BUDGET, "can't be set as an environment variable"),

@@ -312,6 +312,14 @@ fn trainer() -> Json {
                     None,
                 ),
             ),
+            (
+                "share",
+                property(
+                    json!({ "type": "boolean" }),
+                    "whether trials share the steps in which they are the same run: the program writes checkpoints where they part",
+                    Some(json!(false)),
+                ),
+            ),
         ],
         &["command"],
     ))

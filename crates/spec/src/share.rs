@@ -9,12 +9,13 @@ use std::collections::HashMap;
 
 use schedule::{Feedback, State};
 
+use crate::program_lane::{Prefix, program_starts};
 use crate::trial::{Config, Task, Trial};
 
 /// The properties that trials must have in common to share steps, in addition to the seed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ShareKey {
-    /// The task without its length and evaluation interval.
+    /// The task without its length, and for a network without its evaluation interval.
     task: Task,
     /// Whether the schedule cycles the momentum: then the optimizer keeps a velocity.
     cycled: bool,
@@ -23,7 +24,9 @@ pub struct ShareKey {
 impl ShareKey {
     /// The key of a config.
     pub fn of(config: &Config) -> Self {
-        let task = Task { steps: 0, evaluate_every: 0, ..config.task.identity() };
+        // A program evaluates as its own trial does, so trials that it trains together evaluate at the same steps.
+        let evaluate_every = config.task.program().map_or(0, |_| config.task.evaluate_every);
+        let task = Task { steps: 0, evaluate_every, ..config.task.identity() };
         Self { task, cycled: config.schedule.momentum(0).is_some() }
     }
 }
@@ -96,18 +99,29 @@ pub fn sort_by_prefix(configs: &[&Config]) -> Vec<SortedRun> {
     sorted
 }
 
-/// The bits of the values that a schedule gives to an update.
+/// The bits of the values that a schedule gives to an update: of the lr as f32, or as f64 for a program, which may use it so.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct UpdateBits {
-    lr: u32,
+    lr: u64,
     momentum: Option<u64>,
 }
 
 impl UpdateBits {
     fn of(config: &Config, state: &State, t: u64) -> Self {
-        let lr = config.schedule.lr(t, state) as f32;
-        Self { lr: lr.to_bits(), momentum: config.schedule.momentum(t).map(f64::to_bits) }
+        let lr = config.schedule.lr(t, state);
+        let lr = match config.task.program() {
+            Some(_) => lr.to_bits(),
+            None => u64::from((lr as f32).to_bits()),
+        };
+        Self { lr, momentum: config.schedule.momentum(t).map(f64::to_bits) }
     }
+}
+
+/// Whether a trial may share steps. Those of a program do with `share: true` if their lrs are known before training: the program
+/// receives the steps of its checkpoints when it starts.
+fn may_share(trial: &Trial) -> bool {
+    let program = trial.config.task.program();
+    program.is_none_or(|program| program.options.share && is_open_loop(&trial.config))
 }
 
 /// Groups of trials with the same [`ShareKey`] and seed, as indices, in the order of the trials.
@@ -118,8 +132,7 @@ pub fn shareable_groups<'a>(trials: impl Iterator<Item = &'a Trial>) -> Vec<Vec<
     // A config occurs in one trial per seed.
     let mut key_of: HashMap<&str, usize> = HashMap::new();
     for (i, trial) in trials.enumerate() {
-        // External programs can't be forked.
-        if trial.config.task.program().is_some() {
+        if !may_share(trial) {
             groups.push(vec![i]);
             continue;
         }
@@ -174,10 +187,46 @@ pub fn trained_steps(trials: &[&Trial]) -> u64 {
         sum += *counted.entry(ids).or_insert_with(|| {
             let all: u64 = configs.iter().map(|config| config.task.steps).sum();
             let open: Vec<&Config> = configs.into_iter().filter(|config| is_open_loop(config)).collect();
-            all - sort_by_prefix(&open).iter().map(|entry| entry.common_with_next).sum::<u64>()
+            all - shared_steps(&open)
         });
     }
     sum
+}
+
+/// The trial of a program that leaves another first, as an index, and the step at which it does: among the first trials that share
+/// steps. `None` if none share.
+pub fn first_fork(trials: &[&Trial]) -> Option<(usize, u64)> {
+    let programs = |family: &Vec<usize>| {
+        family.first().and_then(|i| trials.get(*i)).is_some_and(|trial| trial.config.task.program().is_some())
+    };
+    let families = shareable_groups(trials.iter().copied()).into_iter().filter(|family| family.len() > 1);
+    families.filter(programs).find_map(|family| {
+        let configs: Vec<&Config> =
+            family.iter().filter_map(|i| trials.get(*i)).map(|trial| &*trial.config).collect();
+        let sorted = sort_by_prefix(&configs);
+        let starts = program_starts(&prefixes(&configs, &sorted));
+        let forks = sorted.iter().zip(starts).filter(|(_, start)| *start > 0);
+        let (first, start) = forks.min_by_key(|(_, start)| *start)?;
+        Some((*family.get(first.index)?, start))
+    })
+}
+
+/// The runs of a sorted list with their lengths.
+fn prefixes(configs: &[&Config], sorted: &[SortedRun]) -> Vec<Prefix> {
+    let prefix = |entry: &SortedRun| {
+        let steps = configs.get(entry.index).map_or(0, |config| config.task.steps);
+        Prefix { steps, common_with_next: entry.common_with_next }
+    };
+    sorted.iter().map(prefix).collect()
+}
+
+/// Number of steps of these open-loop runs that are not trained, because they share them with another.
+fn shared_steps(configs: &[&Config]) -> u64 {
+    let sorted = sort_by_prefix(configs);
+    if configs.iter().all(|config| config.task.program().is_none()) {
+        return sorted.iter().map(|entry| entry.common_with_next).sum();
+    }
+    program_starts(&prefixes(configs, &sorted)).into_iter().sum()
 }
 
 #[cfg(test)]

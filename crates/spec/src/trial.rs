@@ -155,12 +155,15 @@ pub struct ProgramOptions {
     pub grace: Duration,
     /// For each environment variable, the values for worker 0, 1 and so on. All lists have the same length.
     pub slots: BTreeMap<String, Vec<String>>,
+    /// Whether trials share the steps in which they are the same run, by copies of checkpoints.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub share: bool,
 }
 
 impl Default for ProgramOptions {
     fn default() -> Self {
         let (silence, grace) = (Duration::from_secs(30 * 60), Duration::from_secs(10));
-        Self { silence, time_limit: None, grace, slots: BTreeMap::new() }
+        Self { silence, time_limit: None, grace, slots: BTreeMap::new(), share: false }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The events that an observer of a running sweep receives.
 
-use orchestrator::{Missing, Options, Verified};
+use orchestrator::{Missing, Options, SharingChecked, Verified};
 use spec::Plan;
 use store::TrialRecord;
 
@@ -18,6 +18,8 @@ pub enum Event<'a> {
     Trial(&'a spec::event::Event),
     /// Number of trials of the sweep that other processes have ended since the round began.
     EndedElsewhere(usize),
+    /// A trial that shares steps was also trained separately.
+    SharingChecked(&'a SharingChecked),
     /// The round has ended, or was stopped.
     RoundEnded,
     /// A stored trial is about to be trained again for its weights.

@@ -4,7 +4,7 @@
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use orchestrator::{Missing, Observation, Options, Stop, Summary};
+use orchestrator::{Missing, Observation, Options, Stop, Summary, Work};
 use schedule::problem::counted;
 use spec::trial::Trial;
 use spec::{Plan, Spec};
@@ -94,14 +94,15 @@ pub(crate) async fn train_rounds(
             shard,
             options,
         };
-        if missing.is_empty() && rounds::is_complete(&plan, &rows) {
+        let check = trial_to_check(&round);
+        if missing.is_empty() && check.is_none() && rounds::is_complete(&plan, &rows) {
             if all == Summary::default() {
                 observe(Event::RoundStarted(&round));
                 observe(Event::RoundEnded);
             }
             break;
         }
-        let trained = train(training, &round, store, observe).await?;
+        let trained = train(training, &round, check, store, observe).await?;
         if shard.is_some() && accounted_for(&trained) < missing.len() {
             return Err(Error::failed(
                 "another process is training trials of this shard; run the same command again after it has ended",
@@ -123,6 +124,21 @@ pub(crate) async fn train_rounds(
 /// The values of the sweep's metric.
 async fn values(spec: &Spec, store: &mut Store) -> Result<Values, Error> {
     Ok(Values::read(spec.metric.clone(), async |wanted| store.values(&spec.name, wanted).await).await?)
+}
+
+/// The trial with which this process checks that sharing steps does not change the results of a program, and the first step that
+/// it does not share.
+fn trial_to_check(round: &Round<'_>) -> Option<(Trial, u64)> {
+    let Round { plan, missing, shard, options, .. } = *round;
+    if options.workers == 0 || !options.share {
+        return None;
+    }
+    let trials: Vec<&Trial> = match shard {
+        None => plan.trials.iter().collect(),
+        Some(_) => missing.iter().map(|missing| &missing.trial).collect(),
+    };
+    let (trial, first) = orchestrator::trial_to_check(&trials, &options.trials)?;
+    Some((trial.clone(), first))
 }
 
 /// Writes the plan into the store. Returns the trials for this process, and the number of trials of the plan that
@@ -153,6 +169,7 @@ fn accounted_for(summary: &Summary) -> usize {
 async fn train(
     training: &Training<'_>,
     round: &Round<'_>,
+    check: Option<(Trial, u64)>,
     store: &mut Store,
     observe: &mut Observer<'_>,
 ) -> Result<Summary, Error> {
@@ -165,9 +182,10 @@ async fn train(
     let seen = |seen: Observation<'_>| match seen {
         Observation::Event(event) => observe(Event::Trial(event)),
         Observation::EndedElsewhere(ended) => observe(Event::EndedElsewhere(ended)),
+        Observation::SharingChecked(checked) => observe(Event::SharingChecked(checked)),
     };
-    let missing = round.missing.to_vec();
-    let trained = orchestrator::train(&round.plan.name, missing, loaded, store, options, stop, seen).await;
+    let work = Work { missing: round.missing.to_vec(), loaded, check };
+    let trained = orchestrator::train(&round.plan.name, work, store, options, stop, seen).await;
     observe(Event::RoundEnded);
     Ok(trained?)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use candle_core::Device;
-use spec::event::Outcome;
+use spec::event::{Event, Outcome};
 use spec::share::ShareKey;
 use spec::trial::{Network, Trial};
 
@@ -32,6 +32,7 @@ pub struct Branch {
     pub(crate) spent: Duration,
     seed: u64,
     share_key: Option<ShareKey>,
+    is_check: bool,
 }
 
 /// Where the state is.
@@ -51,7 +52,7 @@ impl Branch {
     pub(crate) fn new(members: Members, step: u64, origin: Origin, stage: Option<u64>) -> Self {
         let (seed, share_key) =
             members.seed_and_key().map_or((0, None), |(seed, share_key)| (seed, Some(share_key)));
-        Self { members, step, origin, stage, spent: Duration::ZERO, seed, share_key }
+        Self { members, step, origin, stage, spent: Duration::ZERO, seed, share_key, is_check: false }
     }
 
     /// Branches of trials before their first step. Trials that share steps are in one branch; without `share` each trial has its own.
@@ -80,16 +81,26 @@ impl Branch {
         self.members.leader().and_then(|member| member.trial.config.task.network())
     }
 
-    /// For a branch that an external program trains: its trial, and the folder and side-car of the checkpoint that it resumes from.
-    /// Programs share no steps, so such a branch has one trial.
-    pub fn program_trial(&self) -> Option<(Trial, Option<(PathBuf, String)>)> {
-        let trial = self.members.leader().map(|member| member.trial.clone())?;
-        trial.config.task.program()?;
-        let stored = match &self.origin {
-            Origin::Stored(dir, file) | Origin::Parked(dir, file) => Some((dir.clone(), file.clone())),
-            Origin::Start | Origin::Memory(_) => None,
-        };
-        Some((trial, stored))
+    /// A branch that trains a trial separately, to check the results of sharing. Its events are not those of the trial.
+    pub fn check(trial: Trial) -> Self {
+        Self { is_check: true, ..Self::new(Members::one(trial), 0, Origin::Start, None) }
+    }
+
+    /// Whether it was made by [`Branch::check`].
+    pub fn is_check(&self) -> bool {
+        self.is_check
+    }
+
+    /// Whether an external program trains it.
+    pub fn is_program(&self) -> bool {
+        self.members.leader().is_some_and(|member| member.trial.config.task.program().is_some())
+    }
+
+    /// Emits that its trials are trained as one from here on, and returns it.
+    pub fn with_stage(mut self, stage: u64, emit: &mut Emit<'_>) -> Self {
+        self.stage = Some(stage);
+        emit(Event::Stage { stage, first: self.step, trial_ids: self.members.ids() });
+        self
     }
 
     /// The seed of its trials.

@@ -25,6 +25,9 @@ const VERSION: u32 = 3;
 /// Prefix of the names of files that are being written.
 const TEMPORARY: &str = ".writing-";
 
+/// Extension of the folder with a program's files, which this process has copied.
+const FILES: &str = "files";
+
 /// Extension of files that were set aside.
 const ASIDE: &str = "unusable";
 
@@ -277,13 +280,26 @@ fn deserialize(bytes: &[u8]) -> Result<Vec<(String, Tensor)>, String> {
     Ok(all)
 }
 
+/// The folder for a program's files that belong to a side-car. It is removed with the side-car.
+pub fn files_of(dir: &Path, file: &str) -> PathBuf {
+    dir.join(file).with_extension(FILES)
+}
+
+/// Removes a file, or a folder with everything in it.
+fn remove_path(path: &Path) -> std::io::Result<()> {
+    if path.extension().is_some_and(|kind| kind == FILES) {
+        return std::fs::remove_dir_all(path);
+    }
+    std::fs::remove_file(path)
+}
+
 /// Removes a checkpoint that is no longer needed. A failure only costs disk space, so it is a warning.
 pub fn remove(dir: &Path, file: &str) {
     if !is_plain(file) {
         return;
     }
-    for path in [dir.join(file), dir.join(file).with_extension("safetensors")] {
-        let removed = fault::point("checkpoint.remove").and_then(|()| std::fs::remove_file(&path));
+    for path in [dir.join(file), dir.join(file).with_extension("safetensors"), files_of(dir, file)] {
+        let removed = fault::point("checkpoint.remove").and_then(|()| remove_path(&path));
         if let Err(error) = removed
             && error.kind() != std::io::ErrorKind::NotFound
         {
@@ -297,7 +313,7 @@ pub fn set_aside(dir: &Path, file: &str) {
     if !is_plain(file) {
         return;
     }
-    for path in [dir.join(file), dir.join(file).with_extension("safetensors")] {
+    for path in [dir.join(file), dir.join(file).with_extension("safetensors"), files_of(dir, file)] {
         let mut aside = path.clone().into_os_string();
         aside.push(".");
         aside.push(ASIDE);
@@ -322,18 +338,31 @@ pub fn remove_others(dir: &Path, side_cars: &[String], active_writers: &[i64], a
         let writer = name.strip_prefix(TEMPORARY).unwrap_or(name).split('-').next();
         let writer = writer.and_then(|writer| writer.parse::<i64>().ok());
         // Other files in the folder belong to the user.
-        let unknown =
-            writer.is_some() && matches!(kind, Some("json" | "safetensors")) && !known.contains(side_car);
+        let unknown = writer.is_some()
+            && matches!(kind, Some("json" | "safetensors" | FILES))
+            && !known.contains(side_car);
         let is_active = writer.is_some_and(|writer| active_writers.contains(&writer));
         if (temporary || unknown || (all && kind == Some(ASIDE))) && !is_active {
-            let bytes = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
+            let (files, bytes) = size(&path);
             // A file that can't be removed only costs disk space.
-            if std::fs::remove_file(path).is_ok() {
-                removed = (removed.0 + 1, removed.1 + bytes);
+            let is_folder = path.is_dir();
+            let gone = if is_folder { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+            if gone.is_ok() {
+                removed = (removed.0 + files, removed.1 + bytes);
             }
         }
     }
     removed
+}
+
+/// Number of files at a path, and their size in bytes.
+fn size(path: &Path) -> (usize, u64) {
+    let Ok(metadata) = std::fs::symlink_metadata(path) else { return (0, 0) };
+    if !metadata.is_dir() {
+        return (1, metadata.len());
+    }
+    let within = std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| size(&entry.path()));
+    within.fold((0, 0), |(files, bytes), (more, size)| (files + more, bytes + size))
 }
 
 impl Checkpoint {

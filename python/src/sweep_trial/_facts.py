@@ -37,6 +37,8 @@ class Facts:
     resume: Optional[Resume]
     lr: Optional[Path] = None
     momentum: Optional[Path] = None
+    #: The steps after which other trials need a checkpoint of this one.
+    checkpoint_after: frozenset[int] = frozenset()
     #: Whether to report the files that the program has loaded.
     loaded: bool = False
 
@@ -68,6 +70,7 @@ def read(path: Path, params: Mapping[str, Any]) -> Facts:
             resume=Resume(resume["step"], Path(resume["path"])) if resume else None,
             lr=_path(given["lr"]),
             momentum=_path(given["momentum"]),
+            checkpoint_after=frozenset(given.get("checkpoint_after", ())),
             loaded=bool(given.get("loaded", False)),
         )
     except KeyError as missing:

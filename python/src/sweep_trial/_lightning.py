@@ -83,6 +83,8 @@ class SweepCallback(Callback):
             found[metric] = float(trainer.callback_metrics[name])
         if trainer.is_global_zero:
             self._trial.log(step, valid_loss=found["valid_loss"], valid_accuracy=found.get("valid_accuracy"))
+        if self._trial.needs_checkpoint(step):
+            self._save(trainer, step)
 
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
         total = self._trial.total_steps
@@ -113,15 +115,21 @@ class SweepCallback(Callback):
             self._stop(trainer, step)
         elif trial.evaluates(step):
             trainer.val_check_batch = 1
+        elif trial.needs_checkpoint(step):
+            self._save(trainer, step)
 
     def _stop(self, trainer: Any, step: int) -> None:
         """Writes a checkpoint and ends `fit`."""
         self._is_stopping = True
+        self._save(trainer, step)
+        trainer.should_stop = True
+
+    def _save(self, trainer: Any, step: int) -> None:
+        """Writes a checkpoint and reports it."""
         path = self._trial.checkpoints / f"step-{step}.ckpt"
         trainer.save_checkpoint(path)
         if trainer.is_global_zero:
             self._trial.checkpoint(step, path)
-        trainer.should_stop = True
 
     @property
     def _step(self) -> int:

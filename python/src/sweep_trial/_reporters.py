@@ -21,7 +21,7 @@ class Asks(Protocol):
     def ask(self, question: str) -> bytes: ...
 
 
-class Writes(Protocol):
+class Writes(Asks, Protocol):
     """Writes a line."""
 
     def write(self, line: str) -> None: ...
@@ -32,6 +32,9 @@ class Reporter(Protocol):
 
     def report(self, step: int, fields: Fields) -> None: ...
 
+    def keep(self, step: int, checkpoint: str) -> None:
+        """Reports a checkpoint that other trials need, and waits until it may be changed or removed."""
+
 
 class Lines:
     """Reports to `sweep`. If `sweep` requests it, reports the files that the program has loaded before the step."""
@@ -41,10 +44,22 @@ class Lines:
         self._modules = modules
 
     def report(self, step: int, fields: Fields) -> None:
+        self._report_modules()
+        self._pipes.write(json.dumps({"step": step, **fields}))
+
+    def keep(self, step: int, checkpoint: str) -> None:
+        self._report_modules()
+        line = self._pipes.ask(json.dumps({"step": step, "checkpoint": checkpoint}))
+        try:
+            if json.loads(line) != {"step": step, "kept": True}:
+                raise ValueError
+        except ValueError:
+            raise RuntimeError(f"sweep sent an invalid answer to the checkpoint after step {step}: {line!r}") from None
+
+    def _report_modules(self) -> None:
         if self._modules is not None:
             for files in self._modules.new():
                 self._pipes.write(json.dumps({"loaded": files}))
-        self._pipes.write(json.dumps({"step": step, **fields}))
 
 
 class Echo:
@@ -74,3 +89,6 @@ class Echo:
         if line != self._shown:
             print(line, file=sys.stdout if self._verbose else sys.stderr, flush=True)
         self._shown = line
+
+    def keep(self, step: int, checkpoint: str) -> None:
+        self.report(step, {"checkpoint": checkpoint})

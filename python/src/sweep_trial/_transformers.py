@@ -45,6 +45,8 @@ class SweepCallback(transformers.TrainerCallback):
         control.should_log = True
         if self._trial.evaluates(state.global_step - 1):
             control.should_evaluate = True
+        if self._trial.needs_checkpoint(state.global_step - 1):
+            control.should_save = True
         if self._trial.stop_requested:
             control.should_save = True
             control.should_training_stop = True

@@ -18,6 +18,7 @@ from ._facts import Facts, Resume, read
 from . import _names
 from ._modules import Modules
 from ._order import Order
+from ._random import restore, states
 from ._rates import Asked, Computed, Listed, Rates
 from ._reporters import Echo, Fields, Lines, Reporter
 from ._stop import Stop
@@ -77,6 +78,7 @@ class Trial:
         self._pid = os.getpid()
         self._checkpoints = facts.checkpoints
         self._outputs = facts.outputs
+        self._checkpoint_after = facts.checkpoint_after
         self._temporary: Optional[tempfile.TemporaryDirectory[str]] = None
         self._momentum_was_read = False
         self._first = 0 if facts.resume is None else facts.resume.step
@@ -247,11 +249,34 @@ class Trial:
                 stacklevel=2,
             )
 
+    def needs_checkpoint(self, step: SupportsIndex) -> bool:
+        """Whether other trials continue from a checkpoint after `step`. The program must then report one and continue.
+
+        With `trainer: {share: true}` in the sweep file, trials that are the same run for a while are trained once for that time.
+        Everything that the results depend on belongs into the checkpoint, also the state of random generators: see `state()`.
+        """
+        return self._inside(step) in self._checkpoint_after
+
+    def state(self, *sources: Any) -> dict[str, Any]:
+        """The state of the random generators, to be saved in a checkpoint: of Python, and of NumPy, PyTorch and CUDA if the program
+        uses them. `sources` are further generators: DataLoaders, `torch.Generator`, numpy's `Generator`, `random.Random`.
+
+        The values are plain: `torch.save` and `torch.load`, pickle, and without PyTorch also JSON keep them.
+        """
+        return states(sources)
+
+    def restore(self, state: dict[str, Any], *sources: Any) -> None:
+        """Sets the random generators to a state from `state()`, which was called with sources of the same kind.
+
+        Raises ValueError if the state is of other generators.
+        """
+        restore(state, sources)
+
     def checkpoint(self, step: SupportsIndex, path: Union[str, "os.PathLike[str]"]) -> None:
         """Reports a complete checkpoint at `path`, from which the program can resume at step + 1.
 
         Report all metrics of the step before its checkpoint. A checkpoint after the last step is not reported, because there
-        is nothing to resume.
+        is nothing to resume. If other trials need the checkpoint, returns when they have a copy.
         """
         place = Path(os.path.abspath(os.fspath(path)))
         if not place.exists():
@@ -262,7 +287,10 @@ class Trial:
                 return
             if self.closed_loop and self._gap <= at:
                 raise ValueError(f"step {self._gap} must be reported before the checkpoint after step {at}")
-            self._reporter.report(at, {"checkpoint": str(place)})
+            if at in self._checkpoint_after:
+                self._reporter.keep(at, str(place))
+            else:
+                self._reporter.report(at, {"checkpoint": str(place)})
             self._last = at
             self._checkpointed = True
 

@@ -138,7 +138,9 @@ impl Left {
     /// Estimates the training time; `None` without data.
     fn time(&self, stored: &Stored, args: &Args, workers: usize, global: &Global) -> Option<Time> {
         if self.trials.iter().any(|trial| trial.config.task.program().is_some()) {
-            let span = of_programs(&self.trials, &stored.times)? / u32::try_from(workers).unwrap_or(1).max(1);
+            let separate = of_programs(&self.trials, &stored.times)?;
+            let trained = if args.no_share { 1.0 } else { trained_share(&self.trials) };
+            let span = separate.mul_f64(trained) / u32::try_from(workers).unwrap_or(1).max(1);
             return Some(Time { span, source: "from the times of stored runs" });
         }
         match orchestrator::estimate(
@@ -159,7 +161,13 @@ impl Left {
     }
 }
 
-/// Total time of trials that a program trains, from the median time per step of stored runs: those with the same command and
+/// The share of the steps of trials that is trained when they share steps, from 0 to 1.
+fn trained_share(trials: &[Trial]) -> f64 {
+    let all: u64 = trials.iter().map(|trial| trial.config.task.steps).sum();
+    spec::share::trained_steps(&trials.iter().collect::<Vec<_>>()) as f64 / all.max(1) as f64
+}
+
+/// Total time of trials that a program trains, each separately, from the median time per step of stored runs: those with the same command and
 /// parameters, or else those with the same command.
 fn of_programs(trials: &[Trial], times: &[(String, i64, i64)]) -> Option<Duration> {
     let known: Vec<(Program, f64)> = times
@@ -210,7 +218,10 @@ fn text(plan: &spec::Plan, steps: u64, left: &Left, time: Option<Time>, workers:
     }
     text.push('\n');
     let programs = plan.trials.iter().any(|trial| trial.config.task.program().is_some());
-    // Trials of programs share no steps.
+    if programs && steps < requested {
+        text.push_str("one trial that shares steps is also trained separately, to check that this does not change its losses\n");
+    }
+    // Closed-loop trials of programs share no steps.
     let closed =
         plan.trials.iter().filter(|trial| !programs && !spec::share::is_open_loop(&trial.config)).count();
     if closed > 0 {

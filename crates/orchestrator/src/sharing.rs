@@ -1,0 +1,281 @@
+//! The check that sharing steps does not change the results of a program: one trial that shares steps is also trained separately, and its
+//! losses are compared. If they differ, it is trained separately once more: two runs of a program may differ by themselves.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use spec::event::{Event, Outcome};
+use spec::trial::Trial;
+use store::{LossRow, Store};
+use trainer::Branch;
+
+use crate::SweepError;
+use crate::worker::WorkerContext;
+
+/// Sharing is refused if it changes the losses by more than this multiple of what two separate runs differ by.
+const MOST: f64 = 3.0;
+
+/// File name of a passed check, in the folder of its trial.
+const RECORD: &str = "sharing.json";
+
+/// The trial to check sharing with, and the first step that it does not share: the one that leaves another trial first. `None` if no
+/// trials of a program share steps, or if one of them was checked.
+pub fn trial_to_check<'a>(trials: &[&'a Trial], folder: &Path) -> Option<(&'a Trial, u64)> {
+    let (at, first) = spec::share::first_fork(trials)?;
+    let is_checked = |trial: &&Trial| record(folder, &trial.id).exists();
+    if trials.iter().any(is_checked) {
+        return None;
+    }
+    trials.get(at).map(|trial| (*trial, first))
+}
+
+fn record(folder: &Path, trial_id: &str) -> PathBuf {
+    folder.join(trial_id).join(RECORD)
+}
+
+/// The losses of a run by step: of the batch, and of the validation set. NaN where there is none.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Losses(BTreeMap<u64, [f64; 2]>);
+
+impl Losses {
+    /// Adds the losses of an event.
+    pub(crate) fn add(&mut self, event: &Event) {
+        if let Event::Steps { rows, evaluated, .. } = event {
+            for row in rows {
+                self.0.insert(row.step, [row.train_loss, f64::NAN]);
+            }
+            for evaluation in evaluated {
+                self.0.entry(evaluation.step).or_insert([f64::NAN; 2])[1] = evaluation.valid_loss;
+            }
+        }
+    }
+
+    fn of_rows(rows: Vec<LossRow>) -> Self {
+        let losses =
+            |row: LossRow| (row.step, [row.train_loss, row.valid_loss].map(|x| x.unwrap_or(f64::NAN)));
+        Self(rows.into_iter().map(losses).collect())
+    }
+
+    /// How the losses of another run differ, and over the steps from `first` on by how much. `None` if all bits are equal.
+    fn difference(&self, other: &Self, first: u64) -> Option<Difference> {
+        let none = [f64::NAN; 2];
+        let steps: std::collections::BTreeSet<u64> = self.0.keys().chain(other.0.keys()).copied().collect();
+        let mut found = Difference { steps: steps.len(), ..Difference::default() };
+        let (mut sum, mut count) = (0.0, 0_u32);
+        for step in steps {
+            let (a, b) = (self.0.get(&step).unwrap_or(&none), other.0.get(&step).unwrap_or(&none));
+            let is_same = |(a, b): (&f64, &f64)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
+            if !a.iter().zip(b).all(is_same) {
+                found.different += 1;
+                found.at.get_or_insert(step);
+            }
+            for (a, b) in a.iter().zip(b).filter(|_| step >= first) {
+                let difference = (a - b).abs();
+                if difference.is_finite() {
+                    (sum, count) = (sum + difference * difference, count + 1);
+                    found.largest = found.largest.max(difference);
+                } else if a.is_finite() != b.is_finite() {
+                    found.unpaired += 1;
+                }
+            }
+        }
+        found.mean = (sum / f64::from(count.max(1))).sqrt();
+        (found.different > 0).then_some(found)
+    }
+}
+
+/// How the losses of two runs differ.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Difference {
+    /// Number of steps of both runs.
+    pub steps: usize,
+    /// Number of steps with a different loss.
+    pub different: usize,
+    /// The first of them.
+    pub at: Option<u64>,
+    /// Root mean square of the differences, over the losses that both runs have after they part from other trials.
+    pub mean: f64,
+    /// The largest of these differences.
+    pub largest: f64,
+    /// Number of losses that are finite in only one of the runs.
+    pub unpaired: usize,
+}
+
+/// The result of a check.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SharingChecked {
+    /// The trial that was also trained separately.
+    pub trial_id: String,
+    /// The first step that it does not share.
+    pub first: u64,
+    /// How its losses differ from those of the separate run; `None`: in no bit.
+    pub difference: Option<Difference>,
+    /// How two separate runs differ. `None`: in no bit, or there is no second run because there is no difference.
+    pub own: Option<Difference>,
+}
+
+impl SharingChecked {
+    /// How the losses differ, as the end of a sentence.
+    pub fn words(&self) -> String {
+        let Some(Difference { steps, different, at, mean, largest, .. }) = self.difference else {
+            return "in no bit".to_owned();
+        };
+        let at = at.map_or(String::new(), |at| format!("; the first at step {at}"));
+        let own = self.own.map_or("do not differ".to_owned(), |own| {
+            format!("differ by {:.1e} on average and {:.1e} at most", own.mean, own.largest)
+        });
+        format!(
+            "in {different} of {steps} steps{at}, and from step {} on, which it does not share, by {mean:.1e} on average and \
+             {largest:.1e} at most; two separate runs {own}",
+            self.first
+        )
+    }
+
+    /// Whether sharing changes the losses by more than they change from run to run.
+    fn is_refused(&self) -> bool {
+        let Some(difference) = self.difference else { return false };
+        let own = self.own.unwrap_or_default();
+        difference.mean > MOST * own.mean || (difference.unpaired > 0 && own.unpaired == 0)
+    }
+}
+
+/// A check that is in progress.
+pub(crate) struct SharingCheck {
+    trial: Trial,
+    first: u64,
+    shared: Option<Losses>,
+    /// The separate runs that have ended; an error is why one failed.
+    separate: Vec<Result<Losses, String>>,
+    /// Number of separate runs that were started.
+    started: usize,
+    is_over: bool,
+}
+
+impl SharingCheck {
+    pub(crate) fn new(trial: Trial, first: u64) -> Self {
+        Self { trial, first, shared: None, separate: Vec::new(), started: 0, is_over: false }
+    }
+
+    /// A branch that trains the trial separately.
+    pub(crate) fn branch(&mut self) -> Branch {
+        self.started += 1;
+        Branch::check(self.trial.clone())
+    }
+
+    /// Compares the runs that have ended. Returns the result once, and records it.
+    ///
+    /// # Errors
+    /// Sharing is refused, or the store can't be read.
+    pub(crate) async fn advance(
+        &mut self,
+        context: &WorkerContext,
+        store: &mut Store,
+    ) -> Result<Option<SharingChecked>, SweepError> {
+        self.separate.append(&mut context.separate());
+        if self.is_over || self.separate.is_empty() {
+            return Ok(None);
+        }
+        if self.shared.is_none() {
+            self.shared = store.losses_of_ended(&self.trial.id).await?.map(Losses::of_rows);
+        }
+        let Some(shared) = &self.shared else { return Ok(None) };
+        let mut runs = Vec::new();
+        for run in &self.separate {
+            match run {
+                Ok(losses) => runs.push(losses),
+                Err(reason) => {
+                    tracing::warn!(
+                        "can't check whether sharing steps changes the results: trial {} failed separately: {reason}",
+                        self.trial.id
+                    );
+                    self.is_over = true;
+                    return Ok(None);
+                }
+            }
+        }
+        let (difference, own) = match runs.as_slice() {
+            [first] => (shared.difference(first, self.first), None),
+            [first, second, ..] => {
+                (shared.difference(first, self.first), first.difference(second, self.first))
+            }
+            [] => return Ok(None),
+        };
+        if difference.is_some() && runs.len() < 2 {
+            if self.started < 2 {
+                let again = self.branch();
+                context.pool.add(vec![again]);
+            }
+            return Ok(None);
+        }
+        self.is_over = true;
+        let checked = SharingChecked { trial_id: self.trial.id.clone(), first: self.first, difference, own };
+        if checked.is_refused() {
+            return Err(SweepError::Sharing(Box::new(checked)));
+        }
+        write(&record(&context.options.trials, &checked.trial_id), &checked)?;
+        Ok(Some(checked))
+    }
+}
+
+fn write(path: &Path, checked: &SharingChecked) -> Result<(), SweepError> {
+    let written = || -> std::io::Result<()> {
+        let Some(dir) = path.parent() else { return Ok(()) };
+        std::fs::create_dir_all(dir)?;
+        let mut file = tempfile::NamedTempFile::new_in(dir)?;
+        serde_json::to_writer_pretty(&mut file, checked)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    };
+    written().map_err(|error| SweepError::Record { path: path.to_owned(), error })
+}
+
+/// The losses of a separate run, or why it failed. `None` if it was stopped.
+pub(crate) fn result(losses: Losses, outcome: Option<Outcome>) -> Option<Result<Losses, String>> {
+    match outcome? {
+        Outcome::Done(_) | Outcome::Diverged { .. } => Some(Ok(losses)),
+        Outcome::Failed { reason } | Outcome::GivenUp { reason } => Some(Err(reason)),
+        Outcome::Stopped { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn losses(all: &[f64]) -> Losses {
+        Losses((0..).zip(all).map(|(step, loss)| (step, [*loss, f64::NAN])).collect())
+    }
+
+    fn refused(shared: &[f64], separate: &[f64], again: &[f64]) -> bool {
+        let (shared, separate, again) = (losses(shared), losses(separate), losses(again));
+        let (difference, own) = (shared.difference(&separate, 1), separate.difference(&again, 1));
+        SharingChecked { trial_id: String::new(), first: 1, difference, own }.is_refused()
+    }
+
+    #[test]
+    fn a_deterministic_program_must_have_equal_bits() {
+        let run = [3.0, 2.0, 1.0];
+        assert!(!refused(&run, &run, &run));
+        assert!(refused(&[3.0, 2.0, 1.0 + 1e-15], &run, &run));
+    }
+
+    #[test]
+    fn differences_are_compared_with_those_of_two_separate_runs() {
+        let (run, again) = ([3.0, 2.0, 1.0], [3.0, 2.001, 0.999]);
+        assert!(!refused(&[3.0, 1.999, 1.002], &run, &again));
+        assert!(refused(&[3.0, 1.9, 1.1], &run, &again));
+        assert!(refused(&[3.0, 2.0], &run, &again), "a run that ends early");
+        // Before the trial diverges from others, its steps are those of one program.
+        assert!(!refused(&[4.0, 1.999, 1.002], &run, &again));
+    }
+
+    #[test]
+    fn losses_that_nobody_reported_are_equal() {
+        let run = [3.0, f64::NAN, 1.0];
+        assert_eq!(losses(&run).difference(&losses(&run), 0), None);
+        let found = losses(&run).difference(&losses(&[3.0, f64::NAN, 2.0]), 0).expect("a difference");
+        assert_eq!((found.different, found.at, found.largest), (1, Some(2), 1.0));
+    }
+}
