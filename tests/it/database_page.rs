@@ -46,7 +46,8 @@ fn the_page_of_exports_lists_every_exported_column() {
     }
     rows.push_str(
         "| `axis:PATH` | number or text | One column for each axis of the sweep except the lr and the seed; a number if all of \
-         its values are numbers. |\n",
+         its values are numbers. |\n\
+         | `metric:NAME` | real | One column for each metric that a program reported under its own name: its last value. |\n",
     );
     hold(&path, &with_table(&page, "| column | type | meaning |\n", &rows));
 }
