@@ -86,7 +86,7 @@ class Misuse(unittest.TestCase):
         self.refused(TypeError, "grad_norm must be one number, not complex", log, 0, grad_norm=1j)
         self.refused(TypeError, "valid_loss must be one number, not OneElement", log, 0, valid_loss=OneElement(1, 2))
         self.refused(TypeError, "weights_hash must be a string, not b'ab'", log, 9, weights_hash=b"ab")
-        self.refused(TypeError, "unexpected keyword argument 'loss'", log, 0, loss=1.0)
+        self.refused(ValueError, "the metric 'loss' is ambiguous: write train_loss or valid_loss", log, 0, loss=1.0)
         for name in ("valid_accuracy", "test_accuracy"):
             self.refused(ValueError, "between 0 and 1, not 78.2: 78.2 percent is 0.782", log, 9, **{name: 78.2})
             self.refused(ValueError, "between 0 and 1, not -0.5$", log, 9, **{name: -0.5})

@@ -233,9 +233,6 @@ class Pages(WithFolder):
         self.assertIn('sandbox="allow-scripts', report._repr_html_())
         self.assertEqual(report.save(self.folder / "r.html").read_text(), report.html)
 
-    def test_a_framed_page_may_change_its_address_in_vain(self) -> None:
-        self.assertIn("&lt;head&gt;&lt;script&gt;", _html.framed("<head></head>"))
-
     def test_no_interval_is_drawn_for_the_first_schedule(self) -> None:
         row = {"rank": 1, "diff": None, "diff_low": None, "diff_high": None}
         self.assertEqual(_html._interval(row, 0.0, 0.0).count("<line"), 1)

@@ -32,11 +32,12 @@ class Facts:
     closed_loop: bool
     params: dict[str, Any]
     checkpoints: Optional[Path]
-    outputs: Optional[Path]
     in_sweep: bool
     resume: Optional[Resume]
     lr: Optional[Path] = None
     momentum: Optional[Path] = None
+    #: The folder for files that are kept; None outside of a sweep.
+    outputs: Optional[Path] = None
     #: The steps after which other trials need a checkpoint of this one.
     checkpoint_after: frozenset[int] = frozenset()
     #: Whether to report the files that the program has loaded.

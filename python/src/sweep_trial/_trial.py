@@ -549,7 +549,6 @@ def _standalone(
         closed_loop=False,
         params=dict(params),
         checkpoints=None if checkpoints is None else Path(checkpoints),
-        outputs=None,
         in_sweep=False,
         resume=None,
     )
