@@ -74,6 +74,7 @@ pub(crate) async fn train_rounds(
     // its files.
     orchestrator::remove_stale(store, &options.checkpoints, false).await?;
     let mut all = Summary::default();
+    let mut is_checked = false;
     looks::check_unchanged(spec, &store.results(&plan.name).await?, store).await?;
     loop {
         let rows = store.results(&plan.name).await?;
@@ -94,7 +95,9 @@ pub(crate) async fn train_rounds(
             shard,
             options,
         };
-        let check = trial_to_check(&round);
+        // Once: a check whose run fails has no result, and must not be tried forever.
+        let check = trial_to_check(&round).filter(|_| !is_checked);
+        is_checked |= check.is_some();
         if missing.is_empty() && check.is_none() && rounds::is_complete(&plan, &rows) {
             if all == Summary::default() {
                 observe(Event::RoundStarted(&round));
