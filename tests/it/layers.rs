@@ -20,7 +20,7 @@ const ALLOWED: [(&str, &[&str]); 21] = [
     ("kernels", &[]),
     ("trainer", &["fault", "kernels", "schedule", "spec"]),
     ("store", &["fault", "spec"]),
-    ("program", &["schedule", "spec", "trainer"]),
+    ("program", &["fault", "schedule", "spec", "trainer"]),
     ("orchestrator", &["schedule", "spec", "trainer", "program", "store"]),
     ("verdict", &["stats", "schedule", "spec"]),
     ("report", &["stats", "schedule", "verdict"]),

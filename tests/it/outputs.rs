@@ -1,4 +1,4 @@
-//! What verbs print for programs: each output has exactly the fields of its schema, errors are objects, and the page
+//! The JSON outputs of verbs: each output has exactly the fields of its schema, errors are objects, and the page
 //! docs/reference/outputs.md is made from the schemas.
 
 use std::fmt::Write;
@@ -86,8 +86,8 @@ fn every_output_has_exactly_the_fields_of_its_schema() {
     }
     let schemas = schemas(&sandbox);
     for (name, schema) in &schemas {
-        let alone = sandbox.run(&["schema", "--of", name]).exits(0).json();
-        assert_eq!(alone, *schema, "{name}");
+        let single = sandbox.run(&["schema", "--of", name]).exits(0).json();
+        assert_eq!(single, *schema, "{name}");
         let Some(arguments) = arguments(name) else { continue };
         let printed = sandbox.run(&arguments).exits(0).json();
         let is_filled = name == "processes" || printed.as_array().is_none_or(|rows| !rows.is_empty());
@@ -190,7 +190,7 @@ fn check_lists_warnings_and_denied_warnings() {
 #[test]
 fn the_page_of_outputs_lists_every_field() {
     let mut page = String::from(
-        "# What verbs print for programs\n\n<!-- Made from crates/cli/src/json_outputs.rs; a test holds it. -->\n\n\
+        "# JSON outputs\n\n<!-- Made from crates/cli/src/json_outputs.rs; a test holds it. -->\n\n\
          With `--format json` a verb prints one JSON document on stdout. `sweep schema --of NAME` prints its JSON Schema, and \
          `sweep schema --of all` the schemas of all outputs. Names, types and meanings of fields are stable; later versions only \
          add fields. A type with `?` may be null: a NaN, an infinity and a missing value are null. \

@@ -12,7 +12,7 @@ pub(crate) struct Output {
     pub name: &'static str,
     /// The command that prints it.
     pub command: &'static str,
-    /// What it contains.
+    /// Its content.
     pub summary: &'static str,
     /// Whether it is a list of objects with these fields, or one object.
     pub is_list: bool,
@@ -30,7 +30,7 @@ pub(crate) struct Field {
     pub ty: Type,
     /// Whether it may be null.
     pub may_be_null: bool,
-    /// What it means.
+    /// Its meaning.
     pub meaning: &'static str,
 }
 
@@ -92,7 +92,7 @@ pub(crate) const OUTPUTS: &[Output] = &[
     list("configs", "sweep rank --by config", "The configs of the grid, best first.", configs),
     list("runs", "sweep rank --by trial", "The runs of the ranked length, best first.", runs),
     object("comparison", "sweep compare A B", "The comparison of two schedules.", comparison),
-    object("plan", "sweep plan FILE", "What a sweep file asks for, and what is left to train.", plan),
+    object("plan", "sweep plan FILE", "The runs of a sweep file, and those that are left to train.", plan),
     list("status", "sweep status", "The sweeps of a store, with numbers of trials by state.", status),
     list("processes", "sweep status --processes", "The processes that train.", processes),
     list("jobs", "sweep status --jobs", "The Slurm jobs of the store.", jobs),
@@ -101,7 +101,7 @@ pub(crate) const OUTPUTS: &[Output] = &[
         others: Some("other metrics of the step under their names"),
         ..list("steps", "sweep show TRIAL --metrics", "The steps of a trial, in order.", steps)
     },
-    list("audit", "sweep audit", "What rules of early stopping would have saved and lost.", audit),
+    list("audit", "sweep audit", "The savings and losses of rules of early stopping.", audit),
     list("expectations", "sweep expect FILE", "Expected losses of a task with a closed form.", expectations),
     list(
         "predictions",
@@ -109,8 +109,8 @@ pub(crate) const OUTPUTS: &[Output] = &[
         "The predicted losses of schedules, the lowest first.",
         predictions,
     ),
-    list("merge", "sweep merge SHARD...", "What was merged from each store.", merge),
-    list("removal", "sweep rm", "What happens to each trial.", removal),
+    list("merge", "sweep merge SHARD...", "The results that were merged from each store.", merge),
+    list("removal", "sweep rm", "The effect on each trial.", removal),
     list("checks", "sweep doctor", "The state of the machine, the data and the store.", checks),
     list("schedules", "sweep schedules", "All kinds of schedules.", schedules),
     object("schedule", "sweep schedules NAME", "One kind of schedule.", schedule),

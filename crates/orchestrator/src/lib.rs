@@ -6,6 +6,7 @@ mod claims;
 mod dispatcher;
 mod environment;
 mod estimate;
+mod losses;
 mod memory;
 mod pool;
 mod sharing;
@@ -33,8 +34,9 @@ pub use trainer::Stop;
 
 pub use environment::environment;
 pub use estimate::estimate;
+pub use losses::Difference;
 pub use memory::available as available_memory;
-pub use sharing::{Difference, SharingChecked, trial_to_check};
+pub use sharing::{SharingChecked, trial_to_check};
 pub use single::train_single;
 pub use train::train;
 pub use verify::{Verified, verify};

@@ -1,16 +1,15 @@
 //! The check that sharing steps does not change the results of a program: one trial that shares steps is also trained separately, and its
 //! losses are compared. If they differ, it is trained separately once more: two runs of a program may differ by themselves.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use spec::event::{Event, Outcome};
 use spec::trial::Trial;
-use store::{LossRow, Store};
+use store::Store;
 use trainer::Branch;
 
 use crate::SweepError;
+use crate::losses::{Difference, Losses};
 use crate::worker::WorkerContext;
 
 /// Sharing is refused if it changes the losses by more than this multiple of what two separate runs differ by.
@@ -32,74 +31,6 @@ pub fn trial_to_check<'a>(trials: &[&'a Trial], folder: &Path) -> Option<(&'a Tr
 
 fn record(folder: &Path, trial_id: &str) -> PathBuf {
     folder.join(trial_id).join(RECORD)
-}
-
-/// The losses of a run by step: of the batch, and of the validation set. NaN where there is none.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Losses(BTreeMap<u64, [f64; 2]>);
-
-impl Losses {
-    /// Adds the losses of an event.
-    pub(crate) fn add(&mut self, event: &Event) {
-        if let Event::Steps { rows, evaluated, .. } = event {
-            for row in rows {
-                self.0.insert(row.step, [row.train_loss, f64::NAN]);
-            }
-            for evaluation in evaluated {
-                self.0.entry(evaluation.step).or_insert([f64::NAN; 2])[1] = evaluation.valid_loss;
-            }
-        }
-    }
-
-    fn of_rows(rows: Vec<LossRow>) -> Self {
-        let losses =
-            |row: LossRow| (row.step, [row.train_loss, row.valid_loss].map(|x| x.unwrap_or(f64::NAN)));
-        Self(rows.into_iter().map(losses).collect())
-    }
-
-    /// How the losses of another run differ, and over the steps from `first` on by how much. `None` if all bits are equal.
-    fn difference(&self, other: &Self, first: u64) -> Option<Difference> {
-        let none = [f64::NAN; 2];
-        let steps: std::collections::BTreeSet<u64> = self.0.keys().chain(other.0.keys()).copied().collect();
-        let mut found = Difference { steps: steps.len(), ..Difference::default() };
-        let (mut sum, mut count) = (0.0, 0_u32);
-        for step in steps {
-            let (a, b) = (self.0.get(&step).unwrap_or(&none), other.0.get(&step).unwrap_or(&none));
-            let is_same = |(a, b): (&f64, &f64)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
-            if !a.iter().zip(b).all(is_same) {
-                found.different += 1;
-                found.at.get_or_insert(step);
-            }
-            for (a, b) in a.iter().zip(b).filter(|_| step >= first) {
-                let difference = (a - b).abs();
-                if difference.is_finite() {
-                    (sum, count) = (sum + difference * difference, count + 1);
-                    found.largest = found.largest.max(difference);
-                } else if a.is_finite() != b.is_finite() {
-                    found.unpaired += 1;
-                }
-            }
-        }
-        found.mean = (sum / f64::from(count.max(1))).sqrt();
-        (found.different > 0).then_some(found)
-    }
-}
-
-/// How the losses of two runs differ.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-pub struct Difference {
-    /// Number of steps of both runs.
-    pub steps: usize,
-    /// Number of steps with a different loss.
-    pub different: usize,
-    /// The first of them.
-    pub at: Option<u64>,
-    /// Root mean square of the differences, over the losses that both runs have after they part from other trials.
-    pub mean: f64,
-    /// The largest of these differences.
-    pub largest: f64,
-    /// Number of losses that are finite in only one of the runs.
-    pub unpaired: usize,
 }
 
 /// The result of a check.
@@ -231,21 +162,12 @@ fn write(path: &Path, checked: &SharingChecked) -> Result<(), SweepError> {
     written().map_err(|error| SweepError::Record { path: path.to_owned(), error })
 }
 
-/// The losses of a separate run, or why it failed. `None` if it was stopped.
-pub(crate) fn result(losses: Losses, outcome: Option<Outcome>) -> Option<Result<Losses, String>> {
-    match outcome? {
-        Outcome::Done(_) | Outcome::Diverged { .. } => Some(Ok(losses)),
-        Outcome::Failed { reason } | Outcome::GivenUp { reason } => Some(Err(reason)),
-        Outcome::Stopped { .. } => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn losses(all: &[f64]) -> Losses {
-        Losses((0..).zip(all).map(|(step, loss)| (step, [*loss, f64::NAN])).collect())
+        Losses::of_steps((0..).zip(all).map(|(step, loss)| (step, [*loss, f64::NAN])))
     }
 
     fn refused(shared: &[f64], separate: &[f64], again: &[f64]) -> bool {

@@ -14,8 +14,8 @@ use tokio::sync::mpsc::Sender;
 use trainer::checkpoint::Folder;
 use trainer::{Branch, Emit, Shared, Stack, Stop};
 
+use crate::losses::{self, Losses};
 use crate::pool::Pool;
-use crate::sharing::{self, Losses};
 use crate::{Loaded, Options, SweepError};
 
 /// Stack size of a training thread. Candle walks the graph of a step recursively.
@@ -146,7 +146,7 @@ impl WorkerContext {
         };
         program::train(branch, &settings, &self.stop, &mut collect, &mut |_| {});
         let _ = std::fs::remove_dir_all(&dir);
-        let ended = sharing::result(losses, outcome);
+        let ended = losses::result(losses, outcome);
         self.separate.lock().unwrap_or_else(PoisonError::into_inner).extend(ended);
     }
 

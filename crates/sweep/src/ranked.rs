@@ -10,7 +10,7 @@ use verdict::warnings::{History, Warning, warnings};
 use verdict::{Ranking, rank};
 
 use crate::lookup::{Found, found};
-use crate::results::{Values, no_metric, result};
+use crate::results::{Values, described, no_metric, result};
 use crate::stored::open;
 use crate::{Context, Error};
 
@@ -101,16 +101,6 @@ async fn by_name(reader: &mut Reader, sweep: &str, name: &str, decides: &Metric)
             "the sweep file does not say whether a lower or a higher `{name}` is better: use --metric {name}:max or \
              --metric {name}:min"
         ))),
-    }
-}
-
-/// The metric in the types of `verdict`.
-pub(crate) fn described(metric: &Metric) -> verdict::ranking::Metric {
-    verdict::ranking::Metric {
-        name: metric.to_string(),
-        title: metric.title(),
-        direction: metric.direction(),
-        has_target: matches!(metric, Metric::StepsTo(_)),
     }
 }
 

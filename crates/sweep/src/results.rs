@@ -131,3 +131,13 @@ pub(crate) fn result(row: TrialRecord, chooses: &Values, judges: &Values) -> Run
     };
     RunResult { trial: row, state, score: value.map(|value| Score { value, direction }) }
 }
+
+/// The metric in the types of `verdict`.
+pub(crate) fn described(metric: &Metric) -> verdict::ranking::Metric {
+    verdict::ranking::Metric {
+        name: metric.to_string(),
+        title: metric.title(),
+        direction: metric.direction(),
+        has_target: matches!(metric, Metric::StepsTo(_)),
+    }
+}

@@ -13,8 +13,7 @@ use verdict::results::{RunResult, RunState};
 
 use crate::Error;
 use crate::error::joined_messages;
-use crate::ranked::described;
-use crate::results::{Values, result};
+use crate::results::{Values, described, result};
 
 /// One decision that follows from the results of a round.
 #[derive(Debug, Clone, PartialEq)]
