@@ -156,7 +156,7 @@ fn extrapolation_is_refused() {
         let refused = run(&json).exits(2).json();
         assert!(refused[0]["refused"].as_str().is_some_and(|text| text.contains(why)), "{refused}");
     }
-    let good = run(&["{kind: cosine, to: 0.1x}", "--format", "json", "--law", "tissue"]).exits(0).json();
+    let good = run(&["{kind: cosine, to: 0.1x}", "--format", "json"]).exits(0).json();
     assert_eq!(
         (good[0]["steps"].as_u64(), good[0]["law"].as_str()),
         (Some(23_937), Some("tissue")),
