@@ -60,23 +60,34 @@ fn wrong(seed: u64, means: &[f64], looks: &Looks) -> (usize, f64) {
 
 #[test]
 fn equal_schedules_are_rarely_called_different_after_looks() {
-    for (schedules, rope) in
-        [(2, None), (2, Some(0.5)), (8, None), (8, Some(0.5)), (15, None), (15, Some(0.5))]
-    {
-        // Up to 14 seeds the joint test is exact and fast.
-        let looks = if schedules < 15 { vec![8, 12, 20] } else { vec![8, 10, 14] };
-        let looks = Looks { seeds: looks, rope };
-        let (wrong, seeds) = wrong(schedules as u64, &vec![0.0; schedules], &looks);
-        let how = rope.map_or(String::new(), |rope| format!(", rope {rope}"));
-        let how = format!("looks {:?}{how}", looks.seeds);
-        println!("{schedules} equal schedules, {how}: {wrong} of {SWEEPS} wrong, {seeds:.1} seeds");
-        assert!(wrong <= 120, "{schedules} schedules, {how}: {wrong} of {SWEEPS} are called different");
-        assert!(seeds < looks.most() as f64, "{seeds}");
+    for (schedules, rope) in [(2, None), (2, Some(0.5))] {
+        assert_rarely_wrong(schedules, rope);
     }
+}
+
+#[test]
+#[ignore = "takes minutes: cargo test --release -p sweep-verdict -- --ignored after_looks"]
+fn many_equal_schedules_are_rarely_called_different_after_looks() {
+    for (schedules, rope) in [(8, None), (8, Some(0.5)), (15, None), (15, Some(0.5))] {
+        assert_rarely_wrong(schedules, rope);
+    }
+}
+
+fn assert_rarely_wrong(schedules: usize, rope: Option<f64>) {
+    // Up to 14 seeds the joint test is exact and fast.
+    let looks = if schedules < 15 { vec![8, 12, 20] } else { vec![8, 10, 14] };
+    let looks = Looks { seeds: looks, rope };
+    let (wrong, seeds) = wrong(schedules as u64, &vec![0.0; schedules], &looks);
+    let how = rope.map_or(String::new(), |rope| format!(", rope {rope}"));
+    let how = format!("looks {:?}{how}", looks.seeds);
+    println!("{schedules} equal schedules, {how}: {wrong} of {SWEEPS} wrong, {seeds:.1} seeds");
+    assert!(wrong <= 120, "{schedules} schedules, {how}: {wrong} of {SWEEPS} are called different");
+    assert!(seeds < looks.most() as f64, "{seeds}");
 }
 
 /// Schedules in several groups of equal ones: a look stops some of them, and the tests of the others continue.
 #[test]
+#[ignore = "takes minutes: cargo test --release -p sweep-verdict -- --ignored rarely_split"]
 fn groups_of_equal_schedules_are_rarely_split() {
     for means in [vec![0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0], vec![0.0, 0.7, 0.7, 0.7, 2.0, 2.0, 2.0]] {
         let (wrong, seeds) = wrong(7, &means, &planned(None));

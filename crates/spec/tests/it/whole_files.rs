@@ -115,7 +115,6 @@ fn keys_of_other_tools_get_a_hint() {
     for (key, words) in [
         ("program", "trainer: {command: [python3, train.py]}"),
         ("method", "remove it"),
-        ("metric", "ranked by the final validation loss"),
         ("parameters", "{values: [...]}"),
     ] {
         let hit = found.iter().find(|problem| problem.contains(&format!("unknown key `{key}`")));
