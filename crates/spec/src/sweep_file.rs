@@ -198,6 +198,7 @@ fn spec(
     }
     let spec = Spec { name, text, seeds, metric, extend, points, idle_lr, schedules, allows, warnings };
     problems.extend(tree.get("seeds").and_then(|seeds| looks_with_choice(&spec, seeds)));
+    problems.extend(tree.get("seeds").and_then(|seeds| too_many_for_rope(&spec, seeds)));
     let size = size(&spec);
     if size.is_none_or(|size| size > MAX_TRIALS) {
         problems.push(too_many(tree, size));
@@ -207,6 +208,21 @@ fn spec(
         problems.extend(plan::fit_problems(&spec));
     }
     Some(spec)
+}
+
+/// Among more schedules than this, looks with `rope` call equal ones different in more than 5 % of simulated sweeps.
+const MOST_WITH_ROPE: usize = 8;
+
+fn too_many_for_rope(spec: &Spec, seeds: &Tree) -> Option<Problem> {
+    let rope = spec.seeds.looks()?.rope;
+    let schedules = spec.schedules.len();
+    (rope.is_some() && schedules > MOST_WITH_ROPE).then(|| {
+        let message = format!(
+            "planned looks with `rope` need at most {MOST_WITH_ROPE} schedules, but there are {schedules}: with more, equal schedules \
+             are called different too often"
+        );
+        Problem::new(seeds.place, "seeds", message).with_hint("remove `rope`")
+    })
 }
 
 /// Planned looks at seeds that also choose: the choice would change from look to look.

@@ -68,11 +68,12 @@ fn equal_schedules_are_rarely_called_different_after_looks() {
 #[test]
 #[ignore = "takes minutes: cargo test --release -p sweep-verdict -- --ignored after_looks"]
 fn many_equal_schedules_are_rarely_called_different_after_looks() {
-    for (schedules, rope) in [(8, None), (8, Some(0.5)), (15, None), (15, Some(0.5))] {
+    for (schedules, rope) in [(8, None), (8, Some(0.5)), (15, None)] {
         assert_rarely_wrong(schedules, rope);
     }
 }
 
+// 15 schedules with `rope` are refused: 151 of 2,000 sweeps were wrong.
 fn assert_rarely_wrong(schedules: usize, rope: Option<f64>) {
     // Up to 14 seeds the joint test is exact and fast.
     let looks = if schedules < 15 { vec![8, 12, 20] } else { vec![8, 10, 14] };
