@@ -367,20 +367,24 @@ pub(crate) fn read(field: &Field<'_>) -> Result<Metric, Vec<Problem>> {
 fn of_map(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Metric> {
     let mut fields = Fields::new(field.tree, &field.path, problems)?;
     let goals = [("minimize", Direction::LowerIsBetter), ("maximize", Direction::HigherIsBetter)];
-    let goal = fields.read_or("goal", None, problems, |field| choice(&goals)(field).map(Some))?;
-    let metric = if let Some(target) = fields.optional("steps_to") {
-        if let Some(name) = fields.optional("name") {
-            problems.push(name.problem("can't be combined with `steps_to`"));
-        }
-        steps_to(&target, goal)
-    } else {
-        let name = fields.required("name", problems)?;
-        match &name.tree.value {
-            Value::Text(text) => by_name(text, goal, &name),
-            _ => Err(name.expected("the name of a metric")),
-        }
+    let goal = fields.read_or("goal", None, problems, |field| choice(&goals)(field).map(Some));
+    let target = fields.optional("steps_to");
+    let name = match &target {
+        Some(_) => fields.optional("name"),
+        None => fields.required("name", problems),
     };
     fields.finish(problems);
+    let metric = match (target, name) {
+        (Some(target), name) => {
+            problems.extend(name.map(|name| name.problem("can't be combined with `steps_to`")));
+            steps_to(&target, goal?)
+        }
+        (None, Some(name)) => match &name.tree.value {
+            Value::Text(text) => by_name(text, goal?, &name),
+            _ => Err(name.expected("the name of a metric")),
+        },
+        (None, None) => return None,
+    };
     metric.map_err(|problem| problems.push(problem)).ok()
 }
 

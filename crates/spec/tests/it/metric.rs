@@ -76,7 +76,7 @@ fn other_metrics_are_refused() {
         (PROGRAM, "{steps_to: {bleu: 30}}", "whether a lower or a higher `bleu` is better is missing"),
         (MODEL, "{steps_to: {valid_loss: 1, valid_accuracy: 1}}", "expected one metric with its target"),
         (MODEL, "{steps_to: {valid_loss: 1}, name: best}", "can't be combined with `steps_to`"),
-        (MODEL, "{values: [final, best]}", "missing key `name`"),
+        (MODEL, "{values: [final, best]}", "unknown key `values`"),
     ] {
         let message = read(task, text).expect_err(text);
         assert!(message.contains(words), "{text}: {message}");

@@ -112,6 +112,7 @@ fn keys_of_other_tools_get_a_hint() {
     assert_eq!(missing.len(), 1, "{found:#?}");
     assert!(missing[0].contains("`schedules`") && missing[0].contains("`lr`"), "{found:#?}");
     assert!(found.iter().filter(|problem| problem.contains("known keys")).count() <= 1, "{found:#?}");
+    assert!(found.iter().any(|problem| problem.contains("did you mean `valid_loss`?")), "{found:#?}");
     for (key, words) in [
         ("program", "trainer: {command: [python3, train.py]}"),
         ("method", "remove it"),
