@@ -2,6 +2,7 @@
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use schedule::problem::Problem;
+use schedule::tree::Place;
 use serde_json::{Value as Json, json};
 
 /// How serious a problem is.
@@ -46,14 +47,15 @@ pub(crate) fn render(severity: Severity, problem: &Problem, file: &str, text: &s
 /// A problem as an object.
 pub(crate) fn object(severity: Severity, problem: &Problem, file: &str) -> Json {
     let counted = |number: usize| (number > 0).then_some(number);
+    let named = |name: &str| (!name.is_empty()).then(|| name.to_owned());
     json!({
         "severity": match severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
         },
         "message": problem.message,
-        "file": file,
-        "path": Some(&problem.path).filter(|path| !path.is_empty()),
+        "file": named(file),
+        "path": named(&problem.path),
         "line": counted(problem.place.line),
         "column": counted(problem.place.column),
         "hint": problem.hint,
@@ -63,10 +65,7 @@ pub(crate) fn object(severity: Severity, problem: &Problem, file: &str) -> Json 
 
 /// An error without a place as an object.
 pub(crate) fn sentence(message: &str) -> Json {
-    json!({
-        "severity": "error", "message": message, "file": null, "path": null, "line": null, "column": null, "hint": null,
-        "lint": null,
-    })
+    object(Severity::Error, &Problem::new(Place::default(), "", message), "")
 }
 
 /// The document that a program reads instead of results.

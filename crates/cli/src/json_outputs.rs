@@ -127,16 +127,10 @@ pub(crate) const OUTPUTS: &[Output] = &[
 pub(crate) fn schema(output: &Output) -> Json {
     let object = objects(output);
     let mut schema = if output.is_list { json!({ "type": "array", "items": object }) } else { object };
-    let about = [
-        ("$schema", "https://json-schema.org/draft/2020-12/schema".to_owned()),
-        ("title", output.name.to_owned()),
-        ("description", format!("{} Printed by `{} --format json`.", output.summary, output.command)),
-    ];
-    if let Some(schema) = schema.as_object_mut() {
-        about.into_iter().for_each(|(key, text)| {
-            schema.insert(key.to_owned(), text.into());
-        });
-    }
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
+    schema["title"] = output.name.into();
+    schema["description"] =
+        format!("{} Printed by `{} --format json`.", output.summary, output.command).into();
     schema
 }
 

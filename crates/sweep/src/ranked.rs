@@ -61,7 +61,8 @@ pub async fn ranked_rows(
     rows: Vec<TrialRecord>,
     how: &RankBy,
 ) -> Result<Ranked, Error> {
-    let decides = spec::metric::in_text(&reader.file_text(sweep).await?);
+    let text = reader.file_text(sweep).await?;
+    let decides = spec::metric::in_text(&text);
     let metric = match &how.metric {
         None => decides.clone(),
         Some(Requested::Metric(metric)) => metric.clone(),
@@ -79,7 +80,7 @@ pub async fn ranked_rows(
         return Err(judges.unknown(sweep, &results));
     }
     check_budget(sweep, how.budget, &results)?;
-    let looks = seeds_of(&reader.file_text(sweep).await?).and_then(|seeds| seeds.looks().cloned());
+    let looks = seeds_of(&text).and_then(|seeds| seeds.looks().cloned());
     let metric = described(&judges.metric);
     let options = Options { metric, budget: how.budget, rope: how.rope, looks };
     let ranking = rank(&results, &options);

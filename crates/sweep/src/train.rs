@@ -75,9 +75,9 @@ pub(crate) async fn train_rounds(
     orchestrator::remove_stale(store, &options.checkpoints, false).await?;
     let mut all = Summary::default();
     let mut is_checked = false;
-    looks::check_unchanged(spec, &store.results(&plan.name).await?, store).await?;
+    let mut rows = store.results(&plan.name).await?;
+    looks::check_unchanged(spec, &rows, store).await?;
     loop {
-        let rows = store.results(&plan.name).await?;
         let values = values(spec, store).await?;
         // The decisions of earlier runs of this sweep are made again from the stored results.
         plan =
@@ -112,7 +112,7 @@ pub(crate) async fn train_rounds(
             ));
         }
         all += trained;
-        let rows = store.results(&plan.name).await?;
+        rows = store.results(&plan.name).await?;
         // The next round is known only when all trials have ended, whoever trained them.
         if shard.is_some() || stop.requested() || !rounds::is_complete(&plan, &rows) {
             break;
