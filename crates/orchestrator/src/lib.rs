@@ -26,6 +26,7 @@ use spec::Plan;
 use spec::event::Event;
 use spec::trial::{Data, Model, Network, Trial};
 use store::{Store, StoreError};
+use trainer::checkpoint;
 use trainer::custom::Tasks;
 use trainer::data::{DataError, Examples};
 use trainer::device::{Device, DeviceError};
@@ -259,7 +260,7 @@ pub async fn register(
 /// The store can't be read.
 pub async fn remove_stale(store: &mut Store, dir: &Path, all: bool) -> Result<(usize, u64), SweepError> {
     let (known, others) = (store.checkpoint_files().await?, store.other_runners().await?);
-    Ok(trainer::checkpoint::remove_others(dir, &known, &others, all))
+    Ok(checkpoint::remove_others(dir, &known, &others, all))
 }
 
 /// Removes the checkpoints of programs from which no trial of the store resumes. Removes nothing while other
@@ -283,7 +284,7 @@ pub async fn remove_program_checkpoints(
         if side_cars.iter().any(|file| file.contains(&id)) || !dir.is_dir() {
             continue;
         }
-        let (files, bytes) = size(&dir);
+        let (files, bytes) = checkpoint::size(&dir);
         // A file that can't be removed only wastes space.
         if std::fs::remove_dir_all(&dir).is_ok() {
             removed = (removed.0 + files, removed.1 + bytes);
@@ -294,7 +295,7 @@ pub async fn remove_program_checkpoints(
 
 /// Number of files in the folders of these trials, and their size in bytes.
 pub fn trial_files(trials: &Path, ids: &[String]) -> (usize, u64) {
-    let sizes = ids.iter().map(|id| size(&trials.join(id)));
+    let sizes = ids.iter().map(|id| checkpoint::size(&trials.join(id)));
     sizes.fold((0, 0), |(files, bytes), (more, within)| (files + more, bytes + within))
 }
 
@@ -304,7 +305,7 @@ pub fn remove_trials(trials: &Path, ids: &[String]) -> (usize, u64) {
     let mut removed = (0, 0);
     for id in ids {
         let dir = trials.join(id);
-        let (files, bytes) = size(&dir);
+        let (files, bytes) = checkpoint::size(&dir);
         // A file that can't be removed only wastes space.
         if std::fs::remove_dir_all(&dir).is_ok() {
             removed = (removed.0 + files, removed.1 + bytes);
@@ -327,19 +328,6 @@ pub async fn remove_unknown_trials(store: &mut Store, trials: &Path) -> Result<(
         return Ok((0, 0));
     }
     Ok(remove_trials(trials, &store.unknown_trials(&ids).await?))
-}
-
-/// Number of files in a folder, and their size in bytes.
-fn size(dir: &Path) -> (usize, u64) {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    entries.fold((0, 0), |(files, bytes), entry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => {
-            let (more, within) = size(&entry.path());
-            (files + more, bytes + within)
-        }
-        Ok(metadata) => (files + 1, bytes + metadata.len()),
-        Err(_) => (files, bytes),
-    })
 }
 
 /// Loads the data sets of these trials, each once.

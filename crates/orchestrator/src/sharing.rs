@@ -21,6 +21,11 @@ const RECORD: &str = "sharing.json";
 /// The trial to check sharing with, and the first step that it does not share: the one that leaves another trial first. `None` if no
 /// trials of a program share steps, or if one of them was checked.
 pub fn trial_to_check<'a>(trials: &[&'a Trial], folder: &Path) -> Option<(&'a Trial, u64)> {
+    let shares = |trial: &&Trial| trial.config.task.program().is_some_and(|program| program.options.share);
+    // Most sweeps have no such program: their trials need not be grouped.
+    if !trials.iter().any(shares) {
+        return None;
+    }
     let (at, first) = spec::share::first_fork(trials)?;
     let is_checked = |trial: &&Trial| record(folder, &trial.id).exists();
     if trials.iter().any(is_checked) {
@@ -104,7 +109,8 @@ impl SharingCheck {
         store: &mut Store,
     ) -> Result<Option<SharingChecked>, SweepError> {
         self.separate.append(&mut context.separate());
-        if self.is_over || self.separate.is_empty() {
+        // Nothing is new before each started run has ended.
+        if self.is_over || self.separate.len() < self.started {
             return Ok(None);
         }
         if self.shared.is_none() {
@@ -133,10 +139,8 @@ impl SharingCheck {
             [] => return Ok(None),
         };
         if difference.is_some() && runs.len() < 2 {
-            if self.started < 2 {
-                let again = self.branch();
-                context.pool.add(vec![again]);
-            }
+            let again = self.branch();
+            context.pool.add(vec![again]);
             return Ok(None);
         }
         self.is_over = true;

@@ -278,13 +278,14 @@ impl<'a> Run<'a> {
         let row = StepRow { step, lr, train_loss, grad_norm: metrics.grad_norm.unwrap_or(f64::NAN) };
         let of_each = |loss: f64| self.trial_ids.iter().map(move |id| (id.clone(), loss));
         self.emitter.add(row, metrics.valid_loss.into_iter().flat_map(of_each).collect());
-        let accuracy = metrics.valid_accuracy.map(|value| (VALID_ACCURACY.to_owned(), value));
-        for (name, value) in metrics.own.clone().into_iter().chain(accuracy) {
-            for trial_id in self.trial_ids.clone() {
-                self.emitter.measure(Measured { trial_id, step, name: name.clone(), value });
+        let own = metrics.own.iter().map(|(name, value)| (name.as_str(), *value));
+        for (name, value) in own.chain(metrics.valid_accuracy.map(|value| (VALID_ACCURACY, value))) {
+            for trial_id in &self.trial_ids {
+                let (trial_id, name) = (trial_id.clone(), name.to_owned());
+                self.emitter.measure(Measured { trial_id, step, name, value });
             }
         }
-        self.own.extend(metrics.own.clone());
+        self.own.extend(metrics.own.iter().map(|(name, value)| (name.clone(), *value)));
     }
 
     /// Checks that the program reported all metrics of a step that the schedule's rules need.

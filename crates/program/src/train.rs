@@ -196,8 +196,7 @@ impl End {
             counted(others.len(), "trial"),
             run.trial.id
         );
-        let spent = lane.spent();
-        if let Some(others) = lane.without_leader(at, spent) {
+        if let Some(others) = lane.without_leader(at) {
             fork(others.with_stage(settings.new_stage(), emit));
         }
     }

@@ -35,9 +35,13 @@ pub(crate) fn note(ranking: &Ranking) -> Option<String> {
         .collect();
     let most = looks.most() * lines().count() as u64;
     let runs: u64 = lines().map(|line| line.requested() as u64).sum();
-    let stops = match stops.is_empty() {
-        true => "no schedule ended before the last look".to_owned(),
-        false => format!("{}; {} of {most} deciding runs saved", stops.join(", "), most.saturating_sub(runs)),
+    let stops = if lines().any(|line| line.missing > 0) {
+        // A schedule whose runs are complete may continue once the others have reached the look.
+        "deciding runs are still missing".to_owned()
+    } else if stops.is_empty() {
+        "no schedule ended before the last look".to_owned()
+    } else {
+        format!("{}; {} of {most} deciding runs saved", stops.join(", "), most.saturating_sub(runs))
     };
     Some(format!(
         "planned looks at {}: {stops}; p adj. and intervals include the correction for the looks, p raw does not; schedules with more seeds \

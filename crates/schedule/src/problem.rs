@@ -179,13 +179,15 @@ pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
     known.into_iter().filter_map(near).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
 }
 
-/// The known name that is almost certainly meant: it begins with the typed one, or differs in at most two letters. For places
-/// where other names are valid too.
+/// The known name that is almost certainly meant: it begins with the typed one, or differs in at most two letters and a third of
+/// the typed ones. For places where other names are valid too: `f1` is not a misspelt `lr`.
 pub fn misspelt<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = typed.to_lowercase();
+    let letters = lower.chars().count();
+    let most = 2.min(letters / 3);
     let is_meant = |name: &&str| {
-        let begins = lower.chars().count() >= 4 && name.starts_with(&lower);
-        *name != typed && (begins || strsim::damerau_levenshtein(&lower, name) <= 2)
+        let begins = letters >= 4 && name.starts_with(&lower);
+        *name != typed && (begins || strsim::damerau_levenshtein(&lower, name) <= most)
     };
     known.into_iter().find(is_meant)
 }

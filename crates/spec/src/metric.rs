@@ -140,7 +140,7 @@ impl Metric {
     pub fn own_name(&self) -> Option<&str> {
         match self {
             Self::Own { name, .. } => Some(name),
-            Self::StepsTo(target) if !TARGETS.contains(&target.name.as_str()) => Some(&target.name),
+            Self::StepsTo(target) if fixed_direction(&target.name).is_none() => Some(&target.name),
             _ => None,
         }
     }
@@ -161,7 +161,7 @@ impl Metric {
 
 /// A reported name in a sentence, as in `valid loss`.
 fn plain(name: &str) -> String {
-    if TARGETS.contains(&name) { name.replace('_', " ") } else { name.to_owned() }
+    if fixed_direction(name).is_some() { name.replace('_', " ") } else { name.to_owned() }
 }
 
 /// The name of the validation loss.
@@ -169,9 +169,6 @@ pub const VALID_LOSS: &str = "valid_loss";
 
 /// The name of the validation accuracy.
 pub const VALID_ACCURACY: &str = "valid_accuracy";
-
-/// The metrics of every task that have a target.
-const TARGETS: [&str; 2] = [VALID_LOSS, VALID_ACCURACY];
 
 /// The metrics with a fixed name.
 const NAMED: [(&str, Metric); 7] = [
@@ -193,7 +190,7 @@ impl fmt::Display for Metric {
         match self {
             Self::Tail(steps) => write!(f, "tail:{steps}"),
             Self::Own { name, direction } => write!(f, "{name}:{}", direction.word()),
-            Self::StepsTo(Target { name, value, .. }) if TARGETS.contains(&name.as_str()) => {
+            Self::StepsTo(Target { name, value, .. }) if fixed_direction(name).is_some() => {
                 write!(f, "steps_to:{name}:{value}")
             }
             Self::StepsTo(Target { name, direction, value }) => {
@@ -278,7 +275,7 @@ fn target_of(text: &str) -> Option<Target> {
     is_known.then(|| Target { name: name.to_owned(), direction, value })
 }
 
-/// Which values of a metric of every task are better.
+/// Which values are better of a metric of every task that can have a target; `None` for other metrics.
 fn fixed_direction(name: &str) -> Option<Direction> {
     match name {
         VALID_LOSS => Some(Direction::LowerIsBetter),
@@ -485,7 +482,9 @@ mod tests {
         for metric in NAMED.iter().map(|(_, metric)| metric.clone()).chain(others) {
             assert_eq!(metric.to_string().parse(), Ok(Requested::Metric(metric)));
         }
-        assert_eq!("bleu".parse(), Ok(Requested::Name("bleu".to_owned())));
+        for name in ["bleu", "f1", "em", "wer", "mrr", "r2"] {
+            assert_eq!(name.parse(), Ok(Requested::Name(name.to_owned())));
+        }
         assert_eq!("tail:1e3".parse(), Ok(Requested::Metric(Metric::Tail(1000))));
     }
 

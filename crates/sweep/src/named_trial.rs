@@ -42,14 +42,16 @@ async fn best(reader: &mut Reader, sweep: &str) -> Result<Option<String>, Error>
     }
     let ranked = ranked(reader, sweep, &RankBy::default()).await?;
     let Some(first) = ranked.ranking.lines.first() else { return Ok(None) };
-    let runs = ranked.results.iter().filter(|run| {
-        run.trial.schedule == first.schedule
-            && run.trial.config_id == first.config_id
-            && matches!(run.state, RunState::Done(_))
+    let runs = ranked
+        .results
+        .iter()
+        .filter(|run| run.trial.schedule == first.schedule && run.trial.config_id == first.config_id);
+    let finished = runs.filter_map(|run| match run.state {
+        // If no run reached the target, the nearest to it is the best.
+        RunState::Done(cost) | RunState::Unreached(cost) => Some((cost, run)),
+        _ => None,
     });
-    let valued = runs.filter_map(|run| Some((run.value()?, run)));
-    let direction = ranked.ranking.metric.direction;
-    let best = valued.min_by(|(a, _), (b, _)| direction.compare(*a, *b));
+    let best = finished.min_by(|(a, _), (b, _)| a.total_cmp(b));
     Ok(best.map(|(_, run)| run.trial.trial_id.clone()))
 }
 

@@ -10,8 +10,8 @@ use verdict::warnings::{History, Warning, warnings};
 use verdict::{Ranking, rank};
 
 use crate::lookup::{Found, found};
-use crate::results::{Values, described, no_metric, result};
-use crate::stored::open;
+use crate::results::{described, no_metric, result};
+use crate::stored::{open, values};
 use crate::{Context, Error};
 
 /// How schedules are ranked.
@@ -71,10 +71,9 @@ pub async fn ranked_rows(
     // Only the configs that the sweep's own metric has chosen are trained on deciding seeds. Test data never choose.
     let is_split = rows.iter().any(|row| row.purpose != Purpose::All);
     let chooses = if is_split || metric.is_of_test_data() { decides } else { metric.clone() };
-    let mut read =
-        async |metric| Values::read(metric, async |wanted| reader.values(sweep, wanted).await).await;
-    let judges = read(metric).await?;
-    let chooses = if chooses == judges.metric { judges.clone() } else { read(chooses).await? };
+    let judges = values(reader, sweep, &metric).await?;
+    let chooses =
+        if chooses == judges.metric { judges.clone() } else { values(reader, sweep, &chooses).await? };
     let results: Vec<RunResult> = rows.into_iter().map(|row| result(row, &chooses, &judges)).collect();
     if judges.is_unknown(&results) {
         return Err(judges.unknown(sweep, &results));

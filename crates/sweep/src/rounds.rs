@@ -120,7 +120,7 @@ pub fn deciding_steps(spec: &Spec) -> u64 {
 }
 
 /// Lengths of the runs, in steps.
-fn budgets(spec: &Spec) -> BTreeSet<u64> {
+pub fn budgets(spec: &Spec) -> BTreeSet<u64> {
     spec.points.iter().map(|point| point.task.steps).collect()
 }
 
@@ -134,15 +134,13 @@ pub(crate) fn is_complete(plan: &Plan, rows: &[TrialRecord]) -> bool {
     results(plan, rows, &Values::default()).is_some()
 }
 
-/// The next round that follows from the results of a round. `None` while runs are missing, or when everything is
-/// decided.
-pub fn next(spec: &Spec, plan: &Plan, rows: &[TrialRecord], values: &Values) -> Option<Next> {
-    let results = results(plan, rows, values)?;
+/// The next round that follows from the results of all runs of a plan. `None` when everything is decided.
+fn next(spec: &Spec, plan: &Plan, results: &[RunResult], values: &Values) -> Option<Next> {
     let decisions = &plan.decisions;
     if !decisions.chosen.is_empty() {
-        return looked(spec, decisions, &decisions.chosen, (&results, values));
+        return looked(spec, decisions, &decisions.chosen, (results, values));
     }
-    let new: Vec<(Extension, u64)> = extensions(&results)
+    let new: Vec<(Extension, u64)> = extensions(results)
         .into_iter()
         .map(|extension| (times(decisions, &extension), extension))
         .filter(|(times, _)| *times < spec.extend)
@@ -150,8 +148,8 @@ pub fn next(spec: &Spec, plan: &Plan, rows: &[TrialRecord], values: &Values) -> 
         .collect();
     match spec.seeds {
         _ if !new.is_empty() => Some(extended(spec, decisions, new)),
-        Seeds::Split { .. } => chosen(spec, decisions, &results),
-        Seeds::Each { .. } => looked(spec, decisions, &promotions(&results), (&results, values)),
+        Seeds::Split { .. } => chosen(spec, decisions, results),
+        Seeds::Each { .. } => looked(spec, decisions, &promotions(results), (results, values)),
         Seeds::All(_) => None,
     }
 }
@@ -174,13 +172,15 @@ pub fn decide(
     (rows, values): (&[TrialRecord], &Values),
     each: &mut dyn FnMut(&Decision),
 ) -> Result<Plan, Error> {
-    if let Some(results) = results(&plan, rows, values).filter(|results| values.is_unknown(results)) {
-        return Err(values.unknown(&plan.name, &results));
+    let mut ended = results(&plan, rows, values);
+    if let Some(ended) = ended.as_ref().filter(|ended| values.is_unknown(ended)) {
+        return Err(values.unknown(&plan.name, ended));
     }
-    while let Some(next) = next(spec, &plan, rows, values) {
+    while let Some(next) = ended.as_ref().and_then(|ended| next(spec, &plan, ended, values)) {
         fault::point("promotion.before").map_err(Error::failed)?;
         next.new.iter().for_each(&mut *each);
         plan = next.plan(spec)?;
+        ended = results(&plan, rows, values);
     }
     Ok(plan)
 }

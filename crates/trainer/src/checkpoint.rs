@@ -287,10 +287,7 @@ pub fn files_of(dir: &Path, file: &str) -> PathBuf {
 
 /// Removes a file, or a folder with everything in it.
 fn remove_path(path: &Path) -> std::io::Result<()> {
-    if path.extension().is_some_and(|kind| kind == FILES) {
-        return std::fs::remove_dir_all(path);
-    }
-    std::fs::remove_file(path)
+    if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) }
 }
 
 /// Removes a checkpoint that is no longer needed. A failure only costs disk space, so it is a warning.
@@ -345,9 +342,7 @@ pub fn remove_others(dir: &Path, side_cars: &[String], active_writers: &[i64], a
         if (temporary || unknown || (all && kind == Some(ASIDE))) && !is_active {
             let (files, bytes) = size(&path);
             // A file that can't be removed only costs disk space.
-            let is_folder = path.is_dir();
-            let gone = if is_folder { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
-            if gone.is_ok() {
+            if remove_path(&path).is_ok() {
                 removed = (removed.0 + files, removed.1 + bytes);
             }
         }
@@ -356,7 +351,7 @@ pub fn remove_others(dir: &Path, side_cars: &[String], active_writers: &[i64], a
 }
 
 /// Number of files at a path, and their size in bytes.
-fn size(path: &Path) -> (usize, u64) {
+pub fn size(path: &Path) -> (usize, u64) {
     let Ok(metadata) = std::fs::symlink_metadata(path) else { return (0, 0) };
     if !metadata.is_dir() {
         return (1, metadata.len());

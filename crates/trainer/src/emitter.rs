@@ -49,7 +49,7 @@ impl Emitter {
         self.evaluated.extend(losses.map(|(trial_id, valid_loss)| Evaluated { trial_id, step, valid_loss }));
     }
 
-    /// Adds the value of another metric after a step that was added.
+    /// Adds the value of another metric after a step that is added before the next flush.
     pub fn measure(&mut self, value: Measured) {
         self.measured.push(value);
     }

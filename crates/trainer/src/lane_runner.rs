@@ -209,14 +209,13 @@ impl LaneRunner {
         }
         let (losses, diverged) = self.lane.finish_step(row.step, row.train_loss, self.valid);
         self.last_train_loss = row.train_loss;
-        let accuracy = self.valid.and_then(|valid| valid.accuracy);
-        let trials: Vec<String> =
-            losses.iter().filter(|_| accuracy.is_some()).map(|(id, _)| id.clone()).collect();
-        self.emitter.add(row, losses);
-        for (trial_id, value) in trials.into_iter().filter_map(|id| Some((id, accuracy?))) {
-            let name = VALID_ACCURACY.to_owned();
-            self.emitter.measure(Measured { trial_id, step: row.step, name, value });
+        if let Some(value) = self.valid.and_then(|valid| valid.accuracy) {
+            for (trial_id, _) in &losses {
+                let (trial_id, name) = (trial_id.clone(), VALID_ACCURACY.to_owned());
+                self.emitter.measure(Measured { trial_id, step: row.step, name, value });
+            }
         }
+        self.emitter.add(row, losses);
         self.emitter.flush_if_due_sampled(emit);
         if let (Some(valid), true) = (self.valid, diverged.len() > 0) {
             self.emitter.flush(emit);

@@ -106,8 +106,8 @@ impl ProgramLane {
 
     /// The other trials, to continue without the leader from this checkpoint and its step, or from their first step. `None` if all have
     /// left.
-    pub fn without_leader(self, stored: Option<(u64, PathBuf, String)>, spent: Duration) -> Option<Branch> {
-        let Self { mut members, leader, .. } = self;
+    pub fn without_leader(self, stored: Option<(u64, PathBuf, String)>) -> Option<Branch> {
+        let Self { mut members, leader, spent, .. } = self;
         let others = members.take(|member| member.trial.id != leader.id);
         let (step, stored) = stored.map_or((0, None), |(step, dir, file)| (step, Some((dir, file))));
         (others.len() > 0).then(|| branch(others, step, stored, spent))

@@ -117,10 +117,10 @@ impl Family {
             let cut = |member: &Member<'_>| member.judged.iter().take(seeds).copied().collect();
             let rows: Vec<Vec<Option<f64>>> = members.iter().map(cut).collect();
             let is_complete = |row: &Vec<Option<f64>>| row.len() == seeds && row.iter().all(Option::is_some);
-            if rows.iter().filter(|row| is_complete(row)).count() < 2 {
+            let complete: Vec<bool> = rows.iter().map(is_complete).collect();
+            if complete.iter().filter(|is_complete| **is_complete).count() < 2 {
                 break;
             }
-            let complete: Vec<bool> = rows.iter().map(is_complete).collect();
             family.look(&rows, &complete, share, (direction, rope));
         }
         family

@@ -107,7 +107,8 @@ fn data(found: &Comparison, warnings: &[Warning]) -> Value {
     })
 }
 
-fn expected(at: &Expected) -> Value {
+/// The expected number of runs for a true difference, as JSON.
+pub(super) fn expected(at: &Expected) -> Value {
     json!({ "difference_sd": at.difference, "runs": at.runs })
 }
 

@@ -1,6 +1,5 @@
 //! `sweep plan`: what `sweep run` would train, and how long that would take.
 
-use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,10 +9,10 @@ use report::plot::Scale;
 use report::{Cell, Format, Rows, short};
 use schedule::problem::counted;
 use serde_json::json;
-use spec::protocol::{Decisions, Seeds};
+use spec::protocol::Seeds;
 use spec::trial::{Program, Trial};
 use sweep::origins::{self, Stored};
-use sweep::rounds::{self, deciding_runs};
+use sweep::rounds::{budgets, deciding_runs};
 use sweep::{programs, wait_for};
 use verdict::cost::{Expected, expected_runs};
 use verdict::looks::Looks;
@@ -81,7 +80,7 @@ fn later(spec: &spec::Spec) -> String {
         Seeds::Each { .. } => "runs on the seeds after the first look",
         _ => "deciding runs: the chosen configs on fresh seeds",
     };
-    match (rounds::later(spec, &Decisions::default()).runs, spec.seeds.looks()) {
+    match (deciding_runs(spec), spec.seeds.looks()) {
         (0, _) => {}
         (runs, None) => text.push_str(&format!("then {runs} {deciding}\n")),
         (runs, Some(looks)) => {
@@ -94,7 +93,7 @@ fn later(spec: &spec::Spec) -> String {
 
 /// The expected number of judging runs with planned looks, as a table.
 fn expectation(spec: &spec::Spec, looks: &Looks) -> String {
-    let most = looks.most() * spec.schedules.len() as u64 * budgets(spec) as u64;
+    let most = looks.most() * spec.schedules.len() as u64 * budgets(spec).len() as u64;
     let table = expected(most, &costs(spec, looks)).render(Format::Table);
     format!(
         "\nexpected judging runs of {most}, if all other schedules are worse than the best by this many standard deviations of the paired \
@@ -102,15 +101,10 @@ fn expectation(spec: &spec::Spec, looks: &Looks) -> String {
     )
 }
 
-/// Number of lengths of the runs.
-fn budgets(spec: &spec::Spec) -> usize {
-    spec.points.iter().map(|point| point.task.steps).collect::<BTreeSet<_>>().len()
-}
-
 /// The expected number of deciding runs of all budgets.
 fn costs(spec: &spec::Spec, looks: &Looks) -> Vec<Expected> {
     let each = expected_runs(spec.schedules.len(), looks).into_iter();
-    each.map(|at| Expected { runs: at.runs * budgets(spec) as f64, ..at }).collect()
+    each.map(|at| Expected { runs: at.runs * budgets(spec).len() as f64, ..at }).collect()
 }
 
 /// The trials that are not stored yet.
@@ -303,10 +297,10 @@ fn summary(
 
 /// The expected numbers of deciding runs with planned looks; null without.
 fn expected_trials(spec: &spec::Spec) -> serde_json::Value {
-    let each = |at: Expected| json!({ "difference_sd": at.difference, "runs": at.runs });
-    spec.seeds
-        .looks()
-        .map_or(serde_json::Value::Null, |looks| costs(spec, looks).into_iter().map(each).collect())
+    let looks = spec.seeds.looks();
+    looks.map_or(serde_json::Value::Null, |looks| {
+        costs(spec, looks).iter().map(super::compare::expected).collect()
+    })
 }
 
 /// One row per schedule.

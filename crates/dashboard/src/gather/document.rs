@@ -49,15 +49,15 @@ pub(crate) async fn runs(
         let mut steps = Vec::new();
         for run in ranked.ranking.judging(&ranked.results, line).into_iter().take(MOST_RUNS) {
             let rows = reader.steps(&run.trial.trial_id).await?;
+            if rows.is_empty() {
+                continue;
+            }
             let measured: Option<BTreeMap<i64, f64>> = match ranked.metric.reported() {
                 Some(name) => {
                     Some(reader.measured_of(&run.trial.trial_id, name).await?.into_iter().collect())
                 }
                 None => None,
             };
-            if rows.is_empty() {
-                continue;
-            }
             let step = |row: &store::MetricRow| Step {
                 step: row.step,
                 lr: row.lr,
