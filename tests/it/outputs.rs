@@ -144,7 +144,7 @@ fn programs_get_errors_as_objects_with_the_exit_code() {
     let schema = schemas(&sandbox)["problems"].clone();
     let cases: [(&[&str], i32, &str); 6] = [
         (&["rank", "--format", "json"], 2, "sweep database not found"),
-        (&["rank", "nope", "--format=json", "--metric", "los"], 2, "--metric"),
+        (&["rank", "nope", "--format=json", "--metric", "valid_los"], 2, "--metric"),
         (&["plan", "outputs.yaml", "--format", "json"], 2, ""),
         (&["check", "outputs.yaml", "--format", "json"], 2, ""),
         (&["check", "nope.yaml", "--format", "json"], 2, "not found"),

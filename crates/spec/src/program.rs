@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use schedule::fields::{Field, Fields};
+use schedule::fields::{Field, Fields, boolean};
 use schedule::problem::Problem;
 use schedule::tree::{Tree, Value};
 use serde_json::Value as Json;
@@ -48,7 +48,7 @@ pub(crate) fn read(field: &Field<'_>, world: &dyn World, problems: &mut Vec<Prob
     let time_limit = fields.read_or("time_limit", None, problems, |field| duration(field).map(Some));
     let grace = fields.read_or("grace", default.grace, problems, duration);
     let slots = fields.read_or("slots", BTreeMap::new(), problems, slots);
-    let share = fields.read_or("share", default.share, problems, yes_or_no);
+    let share = fields.read_or("share", default.share, problems, boolean);
     fields.finish(problems);
 
     let before = problems.len();
@@ -138,13 +138,6 @@ fn params(field: &Field<'_>) -> Result<Json, Problem> {
     match &field.tree.value {
         Value::Map(_) => Ok(tree_to_json(field.tree)),
         _ => Err(field.expected("a mapping of parameters for the program, as in {width: 64}")),
-    }
-}
-
-fn yes_or_no(field: &Field<'_>) -> Result<bool, Problem> {
-    match field.tree.value {
-        Value::Bool(is_true) => Ok(is_true),
-        _ => Err(field.expected("true or false")),
     }
 }
 
@@ -265,7 +258,7 @@ mod tests {
             ("{command: [a], files: [train.py, b.py]}", BUDGET, "trainer.files[1]: file not found: `b.py`"),
             ("{command: [a], silence: 30}", BUDGET, "write 30s"),
             ("{command: [a], grace: soon}", BUDGET, "trainer.grace: expected a time above 0"),
-            ("{command: [a], share: maybe}", BUDGET, "trainer.share: expected true or false"),
+            ("{command: [a], share: maybe}", BUDGET, "trainer.share: expected `true` or `false`"),
             ("{command: [a], params: [1]}", BUDGET, "trainer.params: expected a mapping"),
             ("{command: [a], slots: {A: [0], B: [0, 1]}}", BUDGET, "the same number of values"),
             ("{command: [a], slots: {SWEEP_X: [0]}}", BUDGET, "can't be set as an environment variable"),

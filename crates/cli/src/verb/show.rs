@@ -1,12 +1,14 @@
 //! `sweep show`: prints one trial, or its steps.
 
+use std::path::PathBuf;
+
 use report::{Cell, Format, Rows};
 use spec::record::{COLUMNS, Column, ENVIRONMENT_COLUMNS, Kind, Output, Source, TrialRecord};
 use sweep::named_trial::trial;
 use sweep::stored::open;
 use sweep::{outputs, wait_for};
 
-use crate::args::{FormatArg, TrialArg};
+use crate::args::{FormatArg, TrialArg, path};
 use crate::exit::{Failure, Outcome, print};
 use crate::global::Global;
 use crate::measured::Measured;
@@ -19,6 +21,9 @@ pub(crate) struct Args {
     /// Print the steps (lr, losses, gradient norm, other metrics) instead
     #[arg(long)]
     pub metrics: bool,
+    /// Folder of the checkpoints, as given to `run --checkpoints`; outputs are next to it
+    #[arg(long, value_name = "DIR", env = "SWEEP_CHECKPOINTS", value_parser = path())]
+    pub checkpoints: Option<PathBuf>,
     #[command(flatten)]
     pub format: FormatArg,
 }
@@ -52,7 +57,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
         return print(&rows.render(format));
     }
     let mut fields = fields(&row);
-    let kept = outputs::folder(&row, None, &global.context).ok();
+    let kept = outputs::folder(&row, args.checkpoints.as_deref(), &global.context).ok();
     fields.push(("outputs", kept.map(|folder| folder.display().to_string()).into()));
     let rows = match format {
         // One field per line, for readers.
