@@ -214,3 +214,61 @@ fn a_built_in_model_decides_by_its_accuracy() {
     let mean = |row: &serde_json::Value| row["mean"].as_f64().expect("a mean");
     assert!((mean(&rows[0]) - mean(&by_hand[0])).abs() < 1e-12 && mean(&rows[0]) >= mean(&rows[1]), "{rows}");
 }
+
+/// Its `bleu` stops rising after step 4; the loss falls until the end.
+const STAGNATES: &str = "\
+import sweep_trial as sweep
+trial = sweep.current()
+for step in trial.steps():
+    trial.lr(step)
+    if trial.evaluates(step):
+        trial.log(step, train_loss=2.0 - 0.1 * step, valid_loss=2.0 - 0.1 * step, bleu=min(step, 4))
+    else:
+        trial.log(step, train_loss=2.0 - 0.1 * step)
+trial.finish(valid_loss=1.0)
+";
+
+const WATCHES: &str = "\
+name: watches
+trainer: {command: [python3, train.py]}
+budget: {steps: 10}
+evaluate: {every: 2}
+seeds: 1
+lr: 0.1
+schedules:
+  p: {kind: plateau, watch: bleu, mode: max, patience: 0, factor: 0.5}
+";
+
+#[test]
+#[cfg_attr(not(has_python), ignore = "needs python3")]
+fn a_schedule_watches_a_metric_of_the_program() {
+    let sandbox = sandbox(WATCHES);
+    sandbox.write("train.py", STAGNATES);
+    trained(&sandbox).exits(0);
+    let lrs = sandbox.query("select lr from steps order by step");
+    let lrs: Vec<f64> = lrs.as_array().expect("rows").iter().filter_map(|row| row["lr"].as_f64()).collect();
+    // The checks after steps 1, 3 and 5 see a rise, those after steps 7 and 9 do not.
+    assert_eq!(lrs, [vec![0.1; 8], vec![0.05; 2]].concat());
+    // A metric that is not reported when it is due would leave the lr as it is without a word.
+    sandbox.write("own.yaml", WATCHES.replace("watch: bleu", "watch: rouge"));
+    let failed = trained(&sandbox);
+    assert!(failed.stderr.contains("step 1 has no `rouge`, which the schedule needs"), "{}", failed.stderr);
+}
+
+#[test]
+fn only_programs_have_metrics_to_watch_and_the_user_says_which_values_are_better() {
+    let built_in = WATCHES.replace("trainer: {command: [python3, train.py]}", "task: {kind: quadratic}");
+    for (file, message) in [
+        (WATCHES.replace("mode: max, ", ""), "`bleu` needs `mode: max`"),
+        (WATCHES.replace("watch: bleu", "watch: valid_los"), "did you mean `valid_loss`?"),
+        (
+            WATCHES.replace("watch: bleu", "watch: loss"),
+            "`loss` is ambiguous: write `train_loss` or `valid_loss`",
+        ),
+        (WATCHES.replace("watch: bleu", "watch: test_loss"), "or a metric of the program's own"),
+        (built_in, "this schedule watches `bleu`, but only a `trainer` program reports metrics of its own"),
+    ] {
+        let checked = sandbox(&file).run(&["check", "own.yaml"]).exits(2);
+        assert!(checked.stderr.contains(message), "{}", checked.stderr);
+    }
+}

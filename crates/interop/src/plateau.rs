@@ -9,10 +9,11 @@ use crate::writer::real;
 
 /// The metric that the rule watches, and how often.
 fn metric(watch: &KnownWatch) -> String {
-    let what = match watch.metric {
-        Metric::TrainLoss => "the loss of the batch",
-        Metric::ValidLoss => "the validation loss",
-        Metric::ValidAccuracy => "the validation accuracy, from 0 to 1",
+    let what = match &watch.metric {
+        Metric::TrainLoss => "the loss of the batch".to_owned(),
+        Metric::ValidLoss => "the validation loss".to_owned(),
+        Metric::ValidAccuracy => "the validation accuracy, from 0 to 1".to_owned(),
+        Metric::Own(name) => format!("your metric {name}"),
     };
     let when = match &watch.every {
         Some(every) => format!("each {every}"),
@@ -295,10 +296,11 @@ pub(crate) fn keras(subject: &ExportInput<'_>, rule: &KnownPlateau) -> Result<St
             ),
         ),
     };
-    let monitor = match rule.watch.metric {
+    let monitor = match &rule.watch.metric {
         Metric::TrainLoss => "loss",
         Metric::ValidLoss => "val_loss",
         Metric::ValidAccuracy => "val_accuracy",
+        Metric::Own(name) => name,
     };
     let usage = format!(
         "    optimizer = keras.optimizers.SGD(learning_rate={})  # or any other, with this lr\n    \

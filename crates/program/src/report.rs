@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use schedule::metric_name::{REPORT_KEYS, check_name};
 use serde_json::{Map, Value as Json};
-use spec::metric::{REPORT_KEYS, check_name};
 
 /// Maximum length of a line in bytes.
 pub(crate) const MAX_LINE_BYTES: usize = 64 << 10;

@@ -301,13 +301,13 @@ impl<'a> Run<'a> {
         }
         let config = &self.trial.config;
         let wants = config.schedule.wants(step, config.task.evaluates_after(step));
-        let missing = [
+        let known = [
             (wants.train_loss, metrics.train_loss, "train_loss"),
             (wants.valid_loss, metrics.valid_loss, "valid_loss"),
             (wants.valid_accuracy, metrics.valid_accuracy, "valid_accuracy"),
-        ]
-        .into_iter()
-        .find(|(wanted, given, _)| *wanted && given.is_none());
+        ];
+        let own = wants.own.iter().map(|name| (true, metrics.own.get(name.as_ref()).copied(), name.as_ref()));
+        let missing = known.into_iter().chain(own).find(|(wanted, given, _)| *wanted && given.is_none());
         let Some((_, _, name)) = missing else { return Ok(()) };
         let remedy = if name == "train_loss" {
             String::new()
@@ -348,6 +348,7 @@ impl<'a> Run<'a> {
             train_loss,
             valid_loss: metrics.valid_loss,
             valid_accuracy: metrics.valid_accuracy,
+            own: &metrics.own,
             evaluated,
         };
         config.schedule.after_update(&mut self.state, step, &after);

@@ -127,6 +127,8 @@ pub enum ParamType {
     Flag,
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// One of these metrics, or one that the program reports.
+    Metric(&'static [&'static str]),
     /// A list of lengths.
     Lengths,
     /// A list of numbers above 0.
@@ -156,6 +158,9 @@ impl std::fmt::Display for ParamType {
             ParamType::Flag => f.write_str("`true` or `false`"),
             ParamType::Choice(words) => {
                 f.write_str(&words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "))
+            }
+            ParamType::Metric(names) => {
+                write!(f, "{}, or a metric that the program reports", ParamType::Choice(names))
             }
             ParamType::Lengths => f.write_str("a list of lengths"),
             ParamType::Factors => f.write_str("a list of numbers above 0"),

@@ -2,6 +2,8 @@
 //! and lrs are numbers, fitted to the run. A kind that no library has, or one with a clock in epochs, is
 //! [`Known::Other`] and is printed as a formula.
 
+use std::sync::Arc;
+
 /// The form of a schedule in other libraries.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Known {
@@ -205,7 +207,7 @@ pub struct KnownRestart {
 }
 
 /// The metric that a rule watches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Metric {
     /// The loss on the validation set.
     ValidLoss,
@@ -213,15 +215,18 @@ pub enum Metric {
     TrainLoss,
     /// The fraction of the validation set that is classified correctly, 0 to 1.
     ValidAccuracy,
+    /// A metric that only the program knows.
+    Own(Arc<str>),
 }
 
 impl Metric {
     /// Its name in `watch`.
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
             Self::ValidLoss => "valid_loss",
             Self::TrainLoss => "train_loss",
             Self::ValidAccuracy => "valid_accuracy",
+            Self::Own(name) => name,
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod length;
 pub mod lint;
 pub mod lookalike;
 pub mod lr_value;
+pub mod metric_name;
 mod misplaced;
 mod node;
 pub mod number;
@@ -33,10 +34,12 @@ mod segment;
 pub mod tree;
 pub mod vectors;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use coverage::Coverage;
 use document::Document;
+use known::Metric;
 use node::{ScheduleNode, Slot};
 use problem::Problem;
 use reader::Reading;
@@ -103,7 +106,7 @@ pub struct Needs {
 }
 
 /// The metrics that rules need in one step.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wants {
     /// The loss of the batch, before the update.
     pub before: bool,
@@ -113,6 +116,8 @@ pub struct Wants {
     pub valid_loss: bool,
     /// The validation accuracy, after the update.
     pub valid_accuracy: bool,
+    /// The program's own metrics with these names, after the update.
+    pub own: Vec<Arc<str>>,
 }
 
 /// How the weights of an update are averaged (schedule-free training): z are the weights that the optimizer
@@ -156,13 +161,15 @@ pub struct BeforeUpdate {
 
 /// The inputs of rules at step t after the update.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct AfterUpdate {
+pub struct AfterUpdate<'a> {
     /// Loss of the batch at step t, before the update.
     pub train_loss: f64,
     /// Validation loss after the update, if the run evaluated.
     pub valid_loss: Option<f64>,
     /// Validation accuracy after the update, 0 to 1, if the run evaluated and the task has one.
     pub valid_accuracy: Option<f64>,
+    /// The program's own metrics of this step, by name.
+    pub own: &'a BTreeMap<String, f64>,
     /// Whether the run evaluated after this step. Rules without their own interval check their metric now.
     pub evaluated: bool,
 }
@@ -333,6 +340,17 @@ impl Schedule {
         all
     }
 
+    /// The metrics of a program's own that its rules watch, each with whether a higher value is better.
+    pub fn own_metrics(&self) -> Vec<(Arc<str>, bool)> {
+        let mut all = Vec::new();
+        self.node.root.all_rules(&self.run, &mut |_, rule| {
+            if let Some(Metric::Own(name)) = rule.watch().map(|watch| &watch.metric) {
+                all.push((Arc::clone(name), rule.max_mode() == Some(true)));
+            }
+        });
+        all
+    }
+
     /// The vectors that its rules store between steps, each with the index of its rule.
     pub fn kept_vectors(&self) -> Vec<(usize, Kept)> {
         let mut all = Vec::new();
@@ -416,6 +434,7 @@ impl Schedule {
             all.train_loss |= wants.train_loss;
             all.valid_loss |= wants.valid_loss;
             all.valid_accuracy |= wants.valid_accuracy;
+            all.own.extend(wants.own);
         });
         all
     }
@@ -433,7 +452,7 @@ impl Schedule {
     }
 
     /// Passes the rules their inputs after update `t`.
-    pub fn after_update(&self, state: &mut State, t: u64, after: &AfterUpdate) {
+    pub fn after_update(&self, state: &mut State, t: u64, after: &AfterUpdate<'_>) {
         self.node.root.rules(&self.at(t), &mut |slot, rule, at| {
             let Some(slot) = state.slots.get_mut(slot) else { return };
             let memory = slot.memory(rule, at);

@@ -5,8 +5,10 @@ use crate::catalogue::{Default, Param, ParamType};
 use crate::document::OtherNames;
 use crate::expression::Expression;
 use crate::fields::{Field, Fields, boolean, number, number_where, text, whole};
+use crate::known::Metric;
 use crate::length::{Length, length, length_of};
 use crate::lr_value::{LrValue, lr_value};
+use crate::metric_name::{REPORT_KEYS, check_name};
 use crate::node::ScheduleNode;
 use crate::problem::{Problem, all, listed, nearest};
 use crate::tree::{Place, Tree, Value};
@@ -111,6 +113,7 @@ impl<'a, 'p> Reader<'a, 'p> {
             ParamType::Integer => drop(self.integer(name)),
             ParamType::Flag => drop(self.flag(name)),
             ParamType::Choice(_) => drop(self.maybe_choice(name)),
+            ParamType::Metric(_) => drop(self.maybe_metric(name)),
             ParamType::Lengths => drop(self.lengths(name)),
             ParamType::Factors => drop(self.maybe_factors(name)),
             ParamType::Lrs => drop(self.maybe_lrs(name)),
@@ -199,6 +202,14 @@ impl<'a, 'p> Reader<'a, 'p> {
         self.get(name, |field, ty| {
             let ParamType::Choice(words) = ty else { return Err(field.expected("a word")) };
             word(field, words)
+        })
+    }
+
+    pub(crate) fn maybe_metric(&mut self, name: &'static str) -> Option<Option<Metric>> {
+        self.get(name, |field, ty| match ty {
+            ParamType::Metric(names) => metric(field, names),
+            ParamType::Choice(words) => Ok(Metric::named(word(field, words)?)),
+            _ => Err(field.expected("a metric")),
         })
     }
 
@@ -340,6 +351,20 @@ pub(crate) fn word(field: &Field<'_>, words: &[&'static str]) -> Result<&'static
             None => problem,
         }
     })
+}
+
+/// Reads one of these metrics, or the name of one that the program reports.
+fn metric(field: &Field<'_>, names: &[&'static str]) -> Result<Metric, Problem> {
+    let typed = text(field)?;
+    if names.contains(&typed.as_str()) {
+        return Ok(Metric::named(&typed));
+    }
+    if REPORT_KEYS.contains(&typed.as_str()) {
+        let names = listed(names.iter().copied());
+        return Err(field.expected(&format!("one of {names}, or a metric of the program's own")));
+    }
+    check_name(&typed).map_err(|message| field.problem(message))?;
+    Ok(Metric::Own(typed.into()))
 }
 
 /// Reads the items of a non-empty list.

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use schedule::Schedule;
 use schedule::lint::{IDLE_AXIS, MIXED_LOSSES};
-use schedule::problem::{Problem, sort_problems};
+use schedule::problem::{Problem, listed, sort_problems};
 use schedule::tree::{Place, Tree};
 
 use crate::allow;
@@ -195,6 +196,10 @@ fn config(
             problems.extend(placed(schedule, vec![no_accuracy()]));
             None
         }
+        Ok((config, _)) if point.task.program().is_none() && !config.schedule.own_metrics().is_empty() => {
+            problems.extend(placed(schedule, vec![no_own_metrics(&config.schedule)]));
+            None
+        }
         Ok((mut config, hash)) => {
             // An axis of complete schedules has an empty path within its schedule.
             let within = |path: &String| if path.is_empty() { path.clone() } else { format!(".{path}") };
@@ -215,6 +220,16 @@ fn config(
 fn no_accuracy() -> Problem {
     let message = "this schedule watches the validation accuracy, but this model has no accuracy";
     Problem::new(Place::default(), "", message).with_hint("use `watch: valid_loss`")
+}
+
+/// A schedule watches a metric that only a program could report.
+fn no_own_metrics(schedule: &Schedule) -> Problem {
+    let names = schedule.own_metrics();
+    let names = listed(names.iter().map(|(name, _)| name.as_ref()));
+    let message =
+        format!("this schedule watches {names}, but only a `trainer` program reports metrics of its own");
+    Problem::new(Place::default(), "", message)
+        .with_hint("watch `valid_loss`, `train_loss` or `valid_accuracy`")
 }
 
 /// Problems of a schedule as problems of the file: a problem without a path or place gets the schedule's.

@@ -1,5 +1,7 @@
 //! A member of a lane: a trial in training, with the state that it does not share with the other members.
 
+use std::collections::BTreeMap;
+
 use candle_core::{Result, Tensor};
 use schedule::{AfterUpdate, Average, BeforeUpdate, Schedule, State};
 use spec::trial::Trial;
@@ -86,8 +88,8 @@ impl Member {
     pub(crate) fn after_update(&mut self, t: u64, train_loss: f64, valid: Option<Evaluation>) {
         let valid_loss = valid.map(|evaluation| evaluation.loss);
         let valid_accuracy = valid.and_then(|evaluation| evaluation.accuracy);
-        let after =
-            AfterUpdate { train_loss, valid_loss, valid_accuracy, evaluated: self.evaluation_is_due(t) };
+        let (own, evaluated) = (&BTreeMap::new(), self.evaluation_is_due(t));
+        let after = AfterUpdate { train_loss, valid_loss, valid_accuracy, own, evaluated };
         self.trial.config.schedule.after_update(&mut self.state, t, &after);
     }
 

@@ -6,7 +6,7 @@ use interop::BaseLr;
 use schedule::problem::Problem;
 use schedule::tree::{Tree, Value};
 use schedule::vectors::Plain;
-use schedule::{AfterUpdate, BeforeUpdate, Feedback, Horizon, Needs, Node, Schedule};
+use schedule::{AfterUpdate, BeforeUpdate, Feedback, Horizon, Node, Schedule};
 use serde_json::{Value as Json, json};
 use sweep::source::{Source, read as read_file};
 
@@ -67,7 +67,7 @@ pub(crate) fn run(args: &Args, _: &Global) -> Outcome {
         return Err(Failure::usage(format_args!("--steps {steps} is above the limit of {MOST_STEPS}")));
     }
     let seen = Seen::read(args)?;
-    seen.check(schedule.needs(), steps)?;
+    seen.check(&schedule, steps)?;
     let (lrs, momenta) = trajectory(&schedule, steps, &seen);
     match args.format {
         LrFormat::Json => print(&format!("{}\n", json!({ "lr": lrs, "momentum": momenta }))),
@@ -296,13 +296,15 @@ impl Seen {
     }
 
     /// Refuses a closed-loop schedule without its inputs, which would look constant.
-    fn check(&self, needs: Needs, steps: u64) -> Outcome {
+    fn check(&self, schedule: &Schedule, steps: u64) -> Outcome {
+        let needs = schedule.needs();
         // A metric is seen after its step.
         let metrics = self.metrics.as_ref().map_or(0, |metrics| metrics.len() + 1);
         let losses = if self.metrics.is_some() { metrics } else { self.losses.len() };
         for (needed, have, what) in [
             (needs.loss, losses, "--metrics FILE.json, or --inputs FILE.json with `losses`"),
             (needs.accuracy, metrics, "--metrics FILE.json with an accuracy for each step"),
+            (!schedule.own_metrics().is_empty(), metrics, "--metrics FILE.json with a value for each step"),
             (needs.gradient, self.gradients.len(), "--inputs FILE.json with `grads`"),
             (needs.parameters, self.parameters.len(), "--inputs FILE.json with `params`"),
         ] {
@@ -341,8 +343,8 @@ fn rows(json: &Json) -> Option<Vec<Vec<f64>>> {
 fn trajectory(schedule: &Schedule, steps: u64, seen: &Seen) -> (Vec<f64>, Option<Vec<f64>>) {
     let mut state = schedule.start().with_noise(seen.noise.clone());
     let mut vectors = Plain::default();
-    let mut lrs = Vec::new();
-    let mut momenta = Vec::new();
+    let own = schedule.own_metrics();
+    let (mut lrs, mut momenta) = (Vec::new(), Vec::new());
     for t in 0..steps {
         let at = |values: &[f64]| usize::try_from(t).ok().and_then(|t| values.get(t).copied());
         let metric = seen.metrics.as_deref().and_then(at);
@@ -360,6 +362,7 @@ fn trajectory(schedule: &Schedule, steps: u64, seen: &Seen) -> (Vec<f64>, Option
             train_loss,
             valid_loss: metric,
             valid_accuracy: metric,
+            own: &own.iter().filter_map(|(name, _)| Some((name.to_string(), metric?))).collect(),
             evaluated: metric.is_some(),
         };
         schedule.after_update(&mut state, t, &after);

@@ -1,5 +1,7 @@
 //! Names of other libraries: the table is complete, and calls are read as in Python.
 
+use std::collections::BTreeMap;
+
 use interop::{BaseLr, ExtraType, entries, is_program, parse_program};
 use proptest::prelude::*;
 use schedule::catalogue::{Default, ParamType};
@@ -609,8 +611,8 @@ fn the_default_mode_of_torch_is_min() {
         let shown = |(t, accuracy): (u64, f64)| {
             let lr = schedule.lr(t, &state);
             let valid_loss = Some(1.0 / (1.0 + t as f64));
-            let after =
-                AfterUpdate { train_loss: 1.0, valid_loss, valid_accuracy: Some(accuracy), evaluated: true };
+            let (valid_accuracy, own) = (Some(accuracy), &BTreeMap::new());
+            let after = AfterUpdate { train_loss: 1.0, valid_loss, valid_accuracy, own, evaluated: true };
             schedule.after_update(&mut state, t, &after);
             lr
         };

@@ -1,5 +1,7 @@
 //! Every entry of the table is imported, exported to its own library and imported again.
 
+use std::collections::BTreeMap;
+
 use interop::{ExportInput, Library, LibraryEntry, code, entries, parse_program};
 use schedule::vectors::Plain;
 use schedule::{AfterUpdate, BeforeUpdate, Horizon, Schedule};
@@ -59,7 +61,8 @@ fn lrs(schedule: &Schedule) -> Vec<f64> {
         schedule.before_update(&mut state, t, &before, &mut vectors);
         let lr = schedule.lr(t, &state);
         let (valid_loss, valid_accuracy) = (Some(train_loss), Some(1.0 - train_loss / 2.0));
-        let after = AfterUpdate { train_loss, valid_loss, valid_accuracy, evaluated: true };
+        let own = &BTreeMap::new();
+        let after = AfterUpdate { train_loss, valid_loss, valid_accuracy, own, evaluated: true };
         schedule.after_update(&mut state, t, &after);
         lr
     };

@@ -1,6 +1,8 @@
 //! A synthetic training run for schedules that watch training: gradient descent on a two-dimensional quadratic loss, with the
 //! schedule's own lr. It shows what a rule reacts to; it is not a benchmark.
 
+use std::collections::BTreeMap;
+
 use schedule::vectors::Plain;
 use schedule::{AfterUpdate, BeforeUpdate, Schedule};
 
@@ -40,10 +42,18 @@ fn descend(schedule: &Schedule, total: u64) -> Vec<(f64, f64)> {
         at = [at[0] - lr * gradient[0], at[1] - lr * gradient[1]];
         let valid_loss = loss(at);
         let valid_accuracy = Some((-valid_loss).exp());
-        let after = AfterUpdate { train_loss, valid_loss: Some(valid_loss), valid_accuracy, evaluated: true };
+        let own = &own_metrics(schedule, valid_loss);
+        let after =
+            AfterUpdate { train_loss, valid_loss: Some(valid_loss), valid_accuracy, own, evaluated: true };
         schedule.after_update(&mut state, t, &after);
     }
     steps
+}
+
+/// Values for the metrics that only a program could report, which improve as the loss falls.
+fn own_metrics(schedule: &Schedule, valid_loss: f64) -> BTreeMap<String, f64> {
+    let value = |higher| if higher { (-valid_loss).exp() } else { valid_loss };
+    schedule.own_metrics().iter().map(|(name, higher)| (name.to_string(), value(*higher))).collect()
 }
 
 /// The lr over this run, and the loss, scaled to the height of the lr.

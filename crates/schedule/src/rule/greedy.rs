@@ -84,15 +84,11 @@ pub(crate) static ENTRY: Entry = Entry {
             (reader.whole("smooth"), reader.whole("reset_after"), reader.number("eps"));
         let watch = Watch::read(reader);
         let (mode, watch) = (mode?, watch?);
+        let max_mode = watch.max_mode(mode, reader)?;
         let order =
             Problem::new(reader.place_of("max"), reader.fields.path_of("max"), "`max` is below `min`");
         Some(Box::new(Greedy {
-            better: Better {
-                max: watch.max_mode(mode),
-                relative: relative?,
-                threshold: threshold?,
-                absolute: 0.0,
-            },
+            better: Better { max: max_mode, relative: relative?, threshold: threshold?, absolute: 0.0 },
             factor: factor?,
             patience: patience?,
             cooldown: cooldown?,

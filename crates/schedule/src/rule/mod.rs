@@ -1,6 +1,8 @@
 //! Closed-loop rules: their lr depends on the losses or gradients so far. The state of a rule is a plain
 //! value outside the schedule. One file per kind.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::catalogue::{Param, ParamType, optional};
@@ -43,8 +45,12 @@ pub(crate) trait Rule: std::fmt::Debug + Send + Sync {
 
     /// The inputs that it needs.
     fn needs(&self) -> Needs {
-        let accuracy = self.watch().is_some_and(|watch| watch.metric == Metric::ValidAccuracy);
-        Needs { loss: self.watch().is_some() && !accuracy, accuracy, ..Needs::default() }
+        let metric = self.watch().map(|watch| &watch.metric);
+        Needs {
+            loss: matches!(metric, Some(Metric::ValidLoss | Metric::TrainLoss)),
+            accuracy: metric == Some(&Metric::ValidAccuracy),
+            ..Needs::default()
+        }
     }
 
     /// The vectors that it stores between steps.
@@ -130,15 +136,15 @@ impl Memory {
 pub(crate) const MODE: Param = optional(
     "mode",
     ParamType::Choice(&["min", "max"]),
-    "whether a lower or a higher metric is better; by default `max` for an accuracy and `min` for a loss",
+    "whether a lower or a higher metric is better; by default `max` for the accuracy and `min` for a loss",
 );
 
 /// The metric that a rule watches.
 pub const WATCH: Param = optional(
     "watch",
-    ParamType::Choice(&Metric::NAMES),
+    ParamType::Metric(&Metric::NAMES),
     "the metric; by default the validation loss (with `apply: same` the loss of the batch). `valid_accuracy` needs a \
-     model or program that reports one",
+     model or program that reports one; a metric of the program's own needs `mode`",
 );
 
 /// The loss that a rule watches, for rules that only support metrics that should fall.
@@ -159,7 +165,8 @@ impl Metric {
     /// Their names in `watch`, in the order of the variants.
     const NAMES: [&'static str; 3] = ["valid_loss", "train_loss", "valid_accuracy"];
 
-    fn named(name: &str) -> Self {
+    /// The known metric with this name in `watch`; the validation loss for all others.
+    pub(crate) fn named(name: &str) -> Self {
         match name {
             "train_loss" => Self::TrainLoss,
             "valid_accuracy" => Self::ValidAccuracy,
@@ -179,8 +186,8 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn read(reader: &mut Reader<'_, '_>) -> Option<Self> {
-        let (watch, every) = (reader.maybe_choice("watch"), reader.maybe_length("every"));
-        Some(Self { metric: Metric::named(watch?.unwrap_or_default()), before: false, every: every? })
+        let (metric, every) = (reader.maybe_metric("watch"), reader.maybe_length("every"));
+        Some(Self { metric: metric?.unwrap_or(Metric::ValidLoss), before: false, every: every? })
     }
 
     /// The same with checks before the update. These can only use the loss of the batch.
@@ -196,15 +203,25 @@ impl Watch {
         Some(Self { metric: Metric::TrainLoss, before: true, ..self })
     }
 
-    /// Whether higher is better: by `mode`, or by the metric if there is no `mode`.
-    pub(crate) fn max_mode(&self, mode: Option<&str>) -> bool {
-        mode.map_or(self.metric == Metric::ValidAccuracy, |mode| mode == "max")
+    /// Whether higher is better: by `mode`, or by the metric if there is no `mode`. Only the user knows this of a program's own metric.
+    pub(crate) fn max_mode(&self, mode: Option<&str>, reader: &mut Reader<'_, '_>) -> Option<bool> {
+        match (mode, &self.metric) {
+            (Some(mode), _) => Some(mode == "max"),
+            (None, Metric::Own(name)) => {
+                let message = format!(
+                    "`{name}` needs `mode: max` if a higher value is better, or `mode: min` if a lower one is"
+                );
+                reader.problem("watch", &message);
+                None
+            }
+            (None, metric) => Some(*metric == Metric::ValidAccuracy),
+        }
     }
 
     /// Warns if the rule expects a loss to rise or an accuracy to fall.
     pub(crate) fn warn_of_the_mode(&self, max: bool, warnings: &mut Vec<Problem>) {
         let name = self.metric.name();
-        let (message, hint) = match (self.metric, max) {
+        let (message, hint) = match (&self.metric, max) {
             (Metric::ValidAccuracy, false) => (
                 format!("`mode: min` on `{name}`: a rising accuracy does not count as an improvement"),
                 "write `mode: max`, or remove `mode`".to_owned(),
@@ -221,7 +238,7 @@ impl Watch {
     /// Its form in other libraries.
     pub(crate) fn known(&self) -> KnownWatch {
         let every = self.every.as_ref().map(Length::written);
-        KnownWatch { metric: self.metric, before: self.before, every }
+        KnownWatch { metric: self.metric.clone(), before: self.before, every }
     }
 
     /// Whether the step at a position is the last of an interval.
@@ -239,14 +256,15 @@ impl Watch {
     }
 
     /// The metric of a check after the update.
-    pub(crate) fn metric_after(&self, at: &Position, after: &AfterUpdate) -> Option<f64> {
+    pub(crate) fn metric_after(&self, at: &Position, after: &AfterUpdate<'_>) -> Option<f64> {
         if !self.checks_after(at, after.evaluated) {
             return None;
         }
-        match self.metric {
+        match &self.metric {
             Metric::ValidLoss => after.valid_loss,
             Metric::TrainLoss => Some(after.train_loss),
             Metric::ValidAccuracy => after.valid_accuracy,
+            Metric::Own(name) => after.own.get(name.as_ref()).copied(),
         }
     }
 
@@ -263,6 +281,10 @@ impl Watch {
             train_loss: after && self.metric == Metric::TrainLoss,
             valid_loss: after && self.metric == Metric::ValidLoss,
             valid_accuracy: after && self.metric == Metric::ValidAccuracy,
+            own: match &self.metric {
+                Metric::Own(name) if after => vec![Arc::clone(name)],
+                _ => Vec::new(),
+            },
         }
     }
 

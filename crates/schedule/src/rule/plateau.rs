@@ -95,7 +95,7 @@ pub(crate) static ENTRY: Entry = Entry {
         let watch = Watch::read(reader);
         let watch = if same? { watch?.before_update(reader) } else { watch };
         let (mode, watch) = (mode?, watch?);
-        let max = watch.max_mode(mode);
+        let max = watch.max_mode(mode, reader)?;
         Some(Box::new(Plateau {
             better: Better { max, relative: relative?, threshold: threshold?, absolute: absolute? },
             factor: factor?,

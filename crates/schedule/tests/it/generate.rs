@@ -1,5 +1,7 @@
 //! Random schedules, generated from the tables of kinds and combinators.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
 use schedule::catalogue::{Default, ENTRIES, Entry, Param, ParamType, Range};
@@ -109,6 +111,7 @@ pub(crate) fn step(schedule: &Schedule, run: &mut Run, t: u64, (loss, squared): 
         train_loss: loss,
         valid_loss: Some(loss),
         valid_accuracy: Some(-loss),
+        own: &BTreeMap::new(),
         evaluated: true,
     };
     schedule.after_update(&mut run.state, t, &after);
@@ -188,7 +191,9 @@ fn value(holds: &ParamType) -> BoxedStrategy<Tree> {
         ParamType::Whole(least) => (*least..12).prop_map(|n| int(n as i64)).boxed(),
         ParamType::Integer => (-3_i64..4).prop_map(int).boxed(),
         ParamType::Flag => any::<bool>().prop_map(|b| Tree::new(Value::Bool(b))).boxed(),
-        ParamType::Choice(words) => prop::sample::select(*words).prop_map(text).boxed(),
+        ParamType::Choice(words) | ParamType::Metric(words) => {
+            prop::sample::select(*words).prop_map(text).boxed()
+        }
         ParamType::Lengths => rising(4).prop_map(|at| list(at.into_iter().map(int).collect())).boxed(),
         ParamType::Factors => proptest::collection::vec(0.01..3.0, 1..4)
             .prop_map(|factors| list(factors.into_iter().map(float).collect()))

@@ -1,5 +1,7 @@
 //! Closed-loop rules inside combinators: their inputs and their resets.
 
+use std::collections::BTreeMap;
+
 use schedule::AfterUpdate;
 use schedule::tree::Tree;
 
@@ -186,22 +188,28 @@ fn a_rule_that_watches_the_accuracy_waits_for_it_to_rise() {
             let lr = schedule.lr(t, &state);
             // The loss always falls. If the rule watched it, the lr would never change.
             let valid_loss = Some(1.0 / (1.0 + t as f64));
-            let after =
-                AfterUpdate { train_loss: 1.0, valid_loss, valid_accuracy: Some(accuracy), evaluated: true };
+            // An accuracy that a program reports by another name.
+            let (valid_accuracy, own) =
+                (Some(accuracy), &BTreeMap::from([("eval/top5".to_owned(), accuracy)]));
+            let after = AfterUpdate { train_loss: 1.0, valid_loss, valid_accuracy, own, evaluated: true };
             schedule.after_update(&mut state, t, &after);
             lr
         };
         (0..).zip(accuracies).map(shown).collect()
     };
-    let watching = |mode: Option<&str>| {
+    let watching_metric = |metric: &str, mode: Option<&str>| {
         let ends = [("kind", text("plateau")), ("factor", float(0.5)), ("patience", int(0))];
-        let node = with(&map(ends), "watch", text("valid_accuracy"));
+        let node = with(&map(ends), "watch", text(metric));
         mode.map_or(node.clone(), |mode| with(&node, "mode", text(mode)))
     };
+    let watching = |mode: Option<&str>| watching_metric("valid_accuracy", mode);
     let max = [0.1, 0.1, 0.1, 0.05, 0.025, 0.025, 0.0125, 0.00625];
     let min = [0.1, 0.1, 0.05, 0.025, 0.0125, 0.00625, 0.003125, 0.0015625];
     for (mode, wanted) in [(None, max), (Some("max"), max), (Some("min"), min)] {
         assert_eq!(lrs(&watching(mode)), wanted, "{mode:?}");
+        if mode.is_some() {
+            assert_eq!(lrs(&watching_metric("eval/top5", mode)), wanted, "{mode:?}");
+        }
     }
     let needs = fit(&watching(None), 8).needs();
     assert!(needs.accuracy && !needs.loss);

@@ -235,6 +235,7 @@ fn outside(holds: &ParamType) -> Vec<Tree> {
         ParamType::Whole(least) => vec![int(*least as i64 - 1), float(2.5), text("2")],
         ParamType::Integer => vec![float(1.5), text("1")],
         ParamType::Flag => vec![int(1), text("yes")],
+        ParamType::Metric(_) => vec![text("loss"), text("valid_los"), text("test_loss"), text("1st"), int(0)],
         ParamType::Choice(_) => vec![text("never_a_word"), int(0), Tree::new(Value::Null)],
         ParamType::Lengths | ParamType::Factors | ParamType::Lrs | ParamType::Points => {
             let list = |items| Tree::new(Value::List(items));

@@ -108,6 +108,7 @@ impl Forms {
             ParamType::Expression => axis(&json!({ "anyOf": [{ "type": "string" }, { "type": "number" }] })),
             ParamType::Flag => axis(&json!({ "type": "boolean" })),
             ParamType::Choice(words) => self.named(words.join("_or_"), || axis(&json!({ "enum": words }))),
+            ParamType::Metric(_) => axis(&json!({ "type": "string" })),
             ParamType::Lengths => list(self.length(0)),
             ParamType::Factors => list(self.above_0()),
             ParamType::Lrs => list(self.lr()),

@@ -2,6 +2,7 @@
 //! here, because they contain YAML. Fields: `yaml` is the schedule, `metrics[i]` is the value observed after step i, `inputs` has
 //! gradients and losses, `lr` and `momentum` start at step 0 and may continue beyond the end of the run.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schedule::problem::Problem;
@@ -100,6 +101,7 @@ pub(crate) fn trajectory(schedule: &Schedule, golden: &Golden) -> (Vec<f64>, Vec
             train_loss,
             valid_loss: metric,
             valid_accuracy: metric,
+            own: &BTreeMap::new(),
             evaluated: metric.is_some(),
         };
         schedule.after_update(&mut state, t, &after);
