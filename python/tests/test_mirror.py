@@ -163,13 +163,11 @@ class Mlflow(Tracker):
     def setUp(self) -> None:
         super().setUp()
         if self.fake:
-            patch = mock.patch.object(sys, "path", [str(FAKE), *sys.path])
-            patch.start()
-            self.addCleanup(patch.stop)
-        for name in [name for name in sys.modules if name.split(".")[0] == "mlflow" or name == "sweep_trial._mlflow"]:
-            if self.fake or str(FAKE) in str(getattr(sys.modules[name], "__file__", "")) or name == "sweep_trial._mlflow":
-                del sys.modules[name]
-        self.addCleanup(sys.modules.pop, "sweep_trial._mlflow", None)
+            # Until the test ends, `import mlflow` finds the fake.
+            rest = {name: module for name, module in sys.modules.items() if name.split(".")[0] != "mlflow" and name != "sweep_trial._mlflow"}
+            for patch in (mock.patch.dict(sys.modules, rest, clear=True), mock.patch.object(sys, "path", [str(FAKE), *sys.path])):
+                patch.start()
+                self.addCleanup(patch.stop)
 
     def at(self) -> str:
         return f"sqlite:///{self.folder}/mlflow.db"
