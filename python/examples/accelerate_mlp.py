@@ -70,7 +70,7 @@ for x, y in endless(loader):
     if not accelerator.sync_gradients:
         continue
     train_loss, losses = torch.stack(losses).mean(), []
-    if accelerator.optimizer_step_was_skipped:  # by the loss scaler: this was no update
+    if accelerator.optimizer_step_was_skipped:  # by the loss scaler: not an update
         accelerator.print(f"step {step}: the loss scaler skipped the update")
         continue
     trial.log(step, train_loss=train_loss)

@@ -124,7 +124,7 @@ class Examples(unittest.TestCase):
     @needs("numpy", "torch")
     def test_ddp(self) -> None:
         self.trains("ddp_mlp.py", launcher=TWO)
-        # torchrun passes the signal to both processes, and has an exit code of its own.
+        # torchrun passes the signal to both processes, and has its own exit code.
         self.stops("ddp_mlp.py", launcher=TWO, code=None)
 
     @needs("numpy", "torch", "accelerate")

@@ -73,7 +73,7 @@ class Ranks(Scripts):
     def test_rank_0_reports_and_all_use_the_lrs_of_the_file(self) -> None:
         self.check(Parent(LRS, momenta=[0.5] * 5), LOOP)
 
-    def test_rank_0_asks_for_the_lr_and_sends_it_to_the_others(self) -> None:
+    def test_rank_0_requests_the_lr_and_sends_it_to_the_others(self) -> None:
         for loop in (LOOP, LOOP.replace("    trial.log(step, train", "    if rank == 0: trial.log(step, train")):
             outcome = self.check(Parent(LRS, answer=answered), loop)
             self.assertEqual([line["ask"] for line in outcome.all if "ask" in line], list(range(5)))
@@ -135,7 +135,7 @@ class Launcher(unittest.TestCase):
         script = """
             import os, subprocess, sys
             if sys.argv[1:] == []:
-                # A session of its own, as torchrun makes it.
+                # A separate session, as torchrun makes it.
                 environment = {**os.environ, "TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2", "RANK": "1"}
                 subprocess.Popen([sys.executable, __file__, "child"], env=environment, start_new_session=True).wait()
             print("ready", flush=True)

@@ -19,13 +19,13 @@ Curve = dict[int, float]
 #: The metrics of a run that exist once, after its last step.
 _ONCE = ("test_loss", "test_accuracy")
 
-#: Columns of the steps that are no metrics.
+#: Columns of the steps that are not metrics.
 _NO_METRICS = {"schedule", "config_id", "base_lr", "seed", "trial_id", "step"}
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a tracker gets of a run, but for its curves.
+    """A run as a tracker gets it, without its curves.
 
     Attributes:
         state: changes whenever the run has something new; a run with the same state needs no look.

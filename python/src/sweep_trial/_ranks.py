@@ -59,7 +59,7 @@ class Ranks:
     def end_with_launcher(self) -> None:
         """Lets the kernel kill this process when its launcher ends, on Linux.
 
-        torchrun starts its processes in sessions of their own, so a kill of the program's process group does not reach them.
+        torchrun starts each of its processes in a separate session, so a kill of the program's process group does not reach them.
         """
         if not self._is_launched or not sys.platform.startswith("linux"):
             return

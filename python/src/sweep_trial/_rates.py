@@ -54,8 +54,8 @@ class Listed:
 
 
 class Asked:
-    """A closed-loop schedule: requests the lr from `sweep` once for each step. Of several processes rank 0 requests it, and the
-    others receive it.
+    """A closed-loop schedule: requests the lr from `sweep` once for each step. If there are several processes, rank 0 requests it, and
+    the others receive it.
     """
 
     def __init__(self, facts: Facts, pipes: Asks, ranks: Ranks) -> None:
