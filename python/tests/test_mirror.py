@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import io
 import math
+import re
 import sys
 import unittest
 from datetime import datetime, timezone
@@ -72,12 +73,28 @@ class Tracker(WithFolder):
     """The tests of every tracker. A subclass reads what is in its tracker."""
 
     name = ""
+    is_real = False
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        if not cls.name:
+            raise unittest.SkipTest("the tests are those of the subclasses")
+        if cls.is_real and importlib.util.find_spec(cls.name) is None:
+            raise unittest.SkipTest(f"{cls.name} is not installed")
 
     def setUp(self) -> None:
-        if not self.name:
-            raise unittest.SkipTest("the tests are those of the subclasses")
         super().setUp()
         self.sweep = Sweep()
+        # Until the test ends, an import finds the fake. trackio reads its folder when it is imported.
+        if self.name == "trackio" or not self.is_real:
+            rest = {name: module for name, module in sys.modules.items() if self.name not in re.split(r"[._]", name)}
+            self.patch(mock.patch.dict(sys.modules, rest, clear=True))
+        if not self.is_real:
+            self.patch(mock.patch.object(sys, "path", [str(FAKE), *sys.path]))
+
+    def patch(self, patch: Any) -> None:
+        patch.start()
+        self.addCleanup(patch.stop)
 
     def there(self) -> dict[str, dict[str, Any]]:
         """By trial: `curves`, `params` and `status` as the tracker has them."""
@@ -158,16 +175,6 @@ class Mlflow(Tracker):
     """With the fake."""
 
     name = "mlflow"
-    fake = True
-
-    def setUp(self) -> None:
-        super().setUp()
-        if self.fake:
-            # Until the test ends, `import mlflow` finds the fake.
-            rest = {name: module for name, module in sys.modules.items() if name.split(".")[0] != "mlflow" and name != "sweep_trial._mlflow"}
-            for patch in (mock.patch.dict(sys.modules, rest, clear=True), mock.patch.object(sys, "path", [str(FAKE), *sys.path])):
-                patch.start()
-                self.addCleanup(patch.stop)
 
     def at(self) -> str:
         return f"sqlite:///{self.folder}/mlflow.db"
@@ -175,7 +182,7 @@ class Mlflow(Tracker):
     def there(self) -> dict[str, dict[str, Any]]:
         client = importlib.import_module("mlflow").MlflowClient(tracking_uri=self.at())
         experiment = client.get_experiment_by_name("small").experiment_id
-        found = {}
+        found: dict[str, dict[str, Any]] = {}
         for run in client.search_runs([experiment]):
             curves = {}
             for name in run.data.metrics:
@@ -200,12 +207,45 @@ class Mlflow(Tracker):
 
 
 class MlflowInMlflow(Mlflow):
-    fake = False
+    is_real = True
 
-    @classmethod
-    def setUpClass(cls) -> None:
-        if importlib.util.find_spec("mlflow") is None:
-            raise unittest.SkipTest("mlflow is not installed")
+
+class Trackio(Tracker):
+    """With the fake."""
+
+    name = "trackio"
+
+    def there(self) -> dict[str, dict[str, Any]]:
+        storage = importlib.import_module("trackio.sqlite_storage").SQLiteStorage
+        found: dict[str, dict[str, Any]] = {}
+        for name in storage.get_runs("small"):
+            curves: dict[str, _mirror.Curve] = {}
+            for row in storage.get_logs("small", name):
+                self.assertEqual(row["timestamp"], BEGUN.isoformat())
+                for metric in set(row) - {"step", "timestamp"}:
+                    self.assertNotIn(row["step"], curves.get(metric, {}), "a step has two values")
+                    curves.setdefault(metric, {})[row["step"]] = row[metric]
+            config = storage.get_run_config("small", name)
+            added = {"trial", "purpose", "status", "state"}
+            params = {key: value for key, value in config.items() if key not in added and not key.startswith("_")}
+            self.assertNotIn(config["trial"], found, "a trial has two runs")
+            found[config["trial"]] = {"curves": curves, "params": params, "status": config["status"]}
+        return found
+
+    def test_a_new_state_alone(self) -> None:
+        self.sweep.run("aa", "running", [4.0, 3.0])
+        self.mirror()
+        self.sweep.run("aa", "stopped", [4.0])
+        self.assertEqual((self.mirror().values, self.there()["aa"]["status"]), (0, "stopped"))
+
+    def test_another_folder_after_the_import_is_an_error(self) -> None:
+        _mirror.tracker("trackio", "small", self.at())
+        with self.assertRaisesRegex(ValueError, "trackio is imported and writes to .*: set TRACKIO_DIR"):
+            _mirror.tracker("trackio", "small", str(self.folder / "other"))
+
+
+class TrackioInTrackio(Trackio):
+    is_real = True
 
 
 class Command(WithFolder):
@@ -240,11 +280,12 @@ class Command(WithFolder):
             def add(self, run: _mirror.Run, curves: Any) -> None:
                 seen[run.name] = curves
 
-        with mock.patch("sweep_trial._store.tracker", lambda to, name, at: (self.assertEqual((to, name, at), ("mlflow", "small", "x")), Target())[1]):
+        with mock.patch("sweep_trial._store.tracker", return_value=Target()) as made:
             self.assertEqual(
                 self.called("--to", "mlflow", "--at", "x", "--store", str(self.folder), "--follow"),
                 (0, "1 runs (1 new), 7 values added, 0 runs not ended\n", ""),
             )
+        made.assert_called_once_with("mlflow", "small", "x")
         curves = {"lr": {0: 0.1, 1: 0.05}, "train_loss": {0: math.inf, 1: 2.0}, "valid_loss": {1: 3.0}, "bleu": {1: 31.5}, "test_loss": {1: 0.5}}
         self.assertEqual(seen, {"cosine, lr 0.1, seed 0, aa": curves})
 

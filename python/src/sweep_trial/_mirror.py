@@ -125,7 +125,7 @@ def runs(sweep: str, rows: Sequence[Mapping[str, Any]]) -> list[tuple[Run, dict[
         names = schedules.setdefault(row["trial_id"], [])
         if row["schedule"] not in names:
             names.append(row["schedule"])
-    found = {}
+    found: dict[str, tuple[Run, dict[str, float]]] = {}
     for row in rows:
         once = {name: row[name] for name in _ONCE if row.get(name) is not None}
         found.setdefault(row["trial_id"], (_run(sweep, row, ", ".join(schedules[row["trial_id"]])), once))
