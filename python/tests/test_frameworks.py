@@ -371,13 +371,11 @@ class Accelerate(unittest.TestCase):
 
     def test_every_update_uses_its_lr(self) -> None:
         lrs = [0.1, 0.2, 0.3, 0.4, 0.5]
-        for two in (False, True):
-            for prepared in (False, True):
-                for scaled in (False, True):
-                    for closed in (False, True):
-                        with self.subTest(two=two, prepared=prepared, scaled=scaled, closed=closed):
-                            answer = (lambda question: (lrs[question["ask"]], None)) if closed else None
-                            self.check(Parent(lrs, answer=answer), two, prepared, scaled)
+        no, yes = False, True
+        for two, prepared, scaled, closed in ((no, no, yes, no), (no, yes, yes, yes), (yes, no, yes, yes), (yes, yes, yes, no), (yes, yes, no, yes)):
+            with self.subTest(two=two, prepared=prepared, scaled=scaled, closed=closed):
+                answer = (lambda question: (lrs[question["ask"]], None)) if closed else None
+                self.check(Parent(lrs, answer=answer), two, prepared, scaled)
 
     def check(self, parent: Parent, two: bool, prepared: bool, scaled: bool) -> None:
         script = ACCELERATE.replace("PREPARED", str(prepared)).replace("SCALED", str(scaled)).replace("\n    ", "\n")

@@ -206,6 +206,11 @@ class Mlflow(Tracker):
             self.mirror()
 
 
+    def test_an_address_that_mlflow_does_not_know_is_an_error(self) -> None:
+        with self.assertRaisesRegex(ValueError, "^MLflow: "):
+            _mirror.tracker("mlflow", "small", "nothing://here")
+
+
 class MlflowInMlflow(Mlflow):
     is_real = True
 
@@ -232,7 +237,7 @@ class Trackio(Tracker):
             found[config["trial"]] = {"curves": curves, "params": params, "status": config["status"]}
         return found
 
-    def test_a_new_state_alone(self) -> None:
+    def test_a_new_state_without_new_values(self) -> None:
         self.sweep.run("aa", "running", [4.0, 3.0])
         self.mirror()
         self.sweep.run("aa", "stopped", [4.0])

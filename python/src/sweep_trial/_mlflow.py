@@ -9,6 +9,7 @@ from typing import Any, Mapping, Optional, Sequence
 
 import mlflow
 from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
 
 from ._mirror import Curve, Run
 
@@ -76,7 +77,11 @@ class Experiment:
 
 
 def open(sweep: str, at: Optional[str]) -> Experiment:
-    return Experiment(sweep, at)
+    try:
+        return Experiment(sweep, at)
+    except MlflowException as error:
+        # A wrong address, or a kind of store that this version no longer writes to.
+        raise ValueError(f"MLflow: {error}") from None
 
 
 def _milliseconds(time: Optional[datetime]) -> int:

@@ -44,10 +44,10 @@ class Project:
         # The store has no time of a step, so every value has that of the begin of its run.
         time = run.started.isoformat() if run.started else ""
         config = {**run.params, "trial": run.trial_id, "purpose": run.purpose, "status": run.status, "state": run.state}
-        # trackio writes no config without a step, so a step without values brings a new state alone.
+        # trackio writes no config without a step, so a step without values brings a new state.
         at = sorted(steps) or [0]
         values = [steps.get(step, {}) for step in at]
-        # Of two rows with the same id the second is ignored: two mirrors at the same time write a value once.
+        # trackio ignores a row whose id it has: two mirrors at the same time write a value once.
         ids = [f"{run.trial_id} {step} {' '.join(sorted(row)) or run.state}" for step, row in zip(at, values)]
         # One transaction for the values, and for the state that says that they are there.
         self._storage.bulk_log(self._project, run.name, values, steps=at, timestamps=[time] * len(at), config=config, log_ids=ids)

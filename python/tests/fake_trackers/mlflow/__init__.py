@@ -9,6 +9,8 @@ import itertools
 from types import SimpleNamespace
 from typing import Any, Optional, Sequence
 
+from .exceptions import MlflowException
+
 _stores: dict[Optional[str], dict[str, Any]] = {}
 _ids = itertools.count(1)
 
@@ -19,6 +21,8 @@ class _Page(list[Any]):
 
 class MlflowClient:
     def __init__(self, tracking_uri: Optional[str] = None) -> None:
+        if tracking_uri is not None and tracking_uri.startswith("nothing:"):
+            raise MlflowException("no store for this address")
         self._store = _stores.setdefault(tracking_uri, {"experiments": {}, "runs": {}})
 
     def get_experiment_by_name(self, name: str) -> Any:

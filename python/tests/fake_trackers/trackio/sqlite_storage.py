@@ -54,7 +54,7 @@ class SQLiteStorage:
         config: dict[str, Any],
         log_ids: Sequence[str],
     ) -> None:
-        # As in trackio, a config alone is not written.
+        # As in trackio, a config without rows is not written.
         if not metrics_list:
             return
         data = _read(project)
