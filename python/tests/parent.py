@@ -65,6 +65,8 @@ class Parent:
         self.answer = answer
         self.lines: list[dict[str, Any]] = []
         self.env: dict[str, str] = {}
+        #: Words between Python and the script, such as those of a launcher.
+        self.launcher: Sequence[str] = ()
         #: The answer to each checkpoint that is needed, after its step.
         self.kept: Callable[[int], str] = lambda step: json.dumps({"step": step, "kept": True})
         self._checkpoint_after = facts.get("checkpoint_after", [])
@@ -85,6 +87,7 @@ class Parent:
             "momentum": None if momenta is None else str(npy(self.root / "momentum.npy", momenta)),
             "params": {},
             "checkpoints": str(checkpoints),
+            "outputs": str(self.root / "outputs"),
             "resume": None,
             **facts,
         }
@@ -117,7 +120,7 @@ class Parent:
             path = self.root / "program.py"
             path.write_text("import sweep_trial as sweep\ntrial = sweep.current()\n" + textwrap.dedent(program))
         return subprocess.Popen(
-            [python, str(path), *args],
+            [python, *self.launcher, str(path), *args],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
+import re
 import signal
 import subprocess
 import sys
 import unittest
 from pathlib import Path
-from typing import Any, Callable, Optional, TypeVar
+from typing import Any, Callable, Optional, Sequence, TypeVar
 
 from parent import SOURCE, Parent
 
@@ -17,6 +19,8 @@ EXAMPLES = SOURCE.parent / "examples"
 DATA = SOURCE.parent.parent / "data" / "mnist"
 STEPS = 20
 Test = TypeVar("Test", bound=Callable[..., None])
+#: Two processes on one machine.
+TWO = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
 LRS = [0.05 * (1 - step / STEPS) for step in range(STEPS)]
 
 
@@ -36,7 +40,7 @@ def slower(question: dict[str, Any]) -> tuple[float, Optional[float]]:
 
 @unittest.skipUnless(DATA.is_dir(), "data/mnist does not exist")
 class Examples(unittest.TestCase):
-    def check(self, lines: list[dict[str, Any]], test: bool = True) -> None:
+    def check(self, lines: list[dict[str, Any]]) -> None:
         """Checks the reports that every example must send."""
         self.assertEqual([line["step"] for line in lines if "train_loss" in line], list(range(STEPS)))
         valid = [line["step"] for line in lines if "valid_loss" in line]
@@ -46,12 +50,13 @@ class Examples(unittest.TestCase):
         losses = [line["train_loss"] for line in lines if "train_loss" in line]
         self.assertLess(sum(losses[-5:]), sum(losses[:5]))
 
-    def trains(self, name: str, **env: str) -> None:
+    def trains(self, name: str, launcher: Sequence[str] = (), params: Optional[dict[str, Any]] = None, **env: str) -> None:
         """Runs an example twice open-loop and once closed-loop with the same lrs, and expects the same reports."""
         reports = []
         for answer in (None, None, slower):
-            with trial(answer=answer) as parent:
+            with trial(answer=answer, params=params or {}) as parent:
                 parent.env.update(env)
+                parent.launcher = launcher
                 outcome = parent.run(EXAMPLES / name)
             self.assertEqual(outcome.code, 0, outcome.err)
             self.check(outcome.lines)
@@ -59,9 +64,10 @@ class Examples(unittest.TestCase):
         self.assertEqual(reports[0], reports[1])
         self.assertEqual(reports[0], reports[2])
 
-    def stops(self, name: str) -> None:
+    def stops(self, name: str, launcher: Sequence[str] = (), code: Optional[int] = 143) -> None:
         """Stops an example, resumes from its checkpoint, and expects the reports of an uninterrupted run."""
         with trial() as parent:
+            parent.launcher = launcher
             wanted = parent.run(EXAMPLES / name).lines
         # The signal is sent before the answer for step 9, so the example still runs at that time.
         with trial(answer=slower) as first:
@@ -73,12 +79,15 @@ class Examples(unittest.TestCase):
                 return slower(question)
 
             first.answer = answer
+            first.launcher = launcher
             child = first.start(EXAMPLES / name)
             outcome = first.wait(child)
-            self.assertEqual(outcome.code, 143, outcome.err)
+            if code is not None:
+                self.assertEqual(outcome.code, code, outcome.err)
             last = outcome.lines[-1]
             self.assertEqual((last["step"], sorted(last)), (9, ["checkpoint", "step"]))
             with trial(resume={"step": 10, "path": last["checkpoint"]}) as second:
+                second.launcher = launcher
                 rest = second.run(EXAMPLES / name)
         self.assertEqual(rest.code, 0, rest.err)
         self.assertEqual(outcome.lines[:-1] + rest.lines, wanted)
@@ -112,6 +121,39 @@ class Examples(unittest.TestCase):
         self.trains("pytorch_cnn.py")
         self.stops("pytorch_cnn.py")
 
+    @needs("numpy", "torch")
+    def test_ddp(self) -> None:
+        self.trains("ddp_mlp.py", launcher=TWO)
+        # torchrun passes the signal to both processes, and has its own exit code.
+        self.stops("ddp_mlp.py", launcher=TWO, code=None)
+
+    @needs("numpy", "torch", "accelerate")
+    def test_accelerate(self) -> None:
+        self.trains("accelerate_mlp.py", params={"scale": 127})
+        self.trains("accelerate_mlp.py", params={"scale": 127}, launcher=TWO)
+        self.trains("accelerate_mlp.py", params={"scale": 127, "prepared": False}, launcher=TWO)
+
+    @needs("numpy", "torch", "lightning")
+    def test_lightning(self) -> None:
+        self.trains("lightning_mlp.py")
+        self.trains("lightning_mlp.py", params={"manual": True})
+        self.trains("lightning_mlp.py", params={"devices": 2}, launcher=TWO)
+
+    @needs("torch")
+    def test_nanogpt(self) -> None:
+        if not hasattr(importlib.import_module("torch.optim"), "Muon"):
+            self.skipTest("PyTorch has no Muon")
+        text = DATA.parent / "emma" / "emma.txt.gz"
+        lrs = [0.003] * STEPS
+        for params in ({}, {"bfloat16": False}):
+            with Parent(lrs, evaluate_every=8, params={"text": str(text), **params}) as parent:
+                outcome = parent.run(EXAMPLES / "nanogpt.py")
+                self.assertTrue((parent.root / "outputs/model.pt").is_file())
+            self.assertEqual(outcome.code, 0, outcome.err)
+            losses = [line["train_loss"] for line in outcome.lines if "train_loss" in line]
+            self.assertLess(sum(losses[-5:]), sum(losses[:5]))
+            self.assertEqual([line["lr"] for line in outcome.lines if "lr" in line], lrs)
+
     @needs("numpy", "jax", "optax")
     def test_jax(self) -> None:
         self.trains("jax_mlp.py")
@@ -123,6 +165,24 @@ class Examples(unittest.TestCase):
     @needs("torch", "transformers", "accelerate")
     def test_transformers(self) -> None:
         self.trains("transformers_trainer.py")
+
+
+class Pages(unittest.TestCase):
+    DIFF = re.compile(r"^<!-- diff: (\S+) -->\n```diff\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+    def test_the_diffs_of_the_pages_are_those_of_the_examples(self) -> None:
+        root, shown = SOURCE.parent.parent, set()
+        for page in sorted((root / "docs/how-to").glob("*.md")):
+            for name, diff in self.DIFF.findall(page.read_text()):
+                shown.add(Path(name).name)
+                rest = iter((root / name).read_text().splitlines())
+                for line in diff.splitlines():
+                    if line.startswith(("+", " ")):
+                        self.assertIn(line[1:], rest, f"{page.name}: not in {name}, or in another order")
+        self.assertGreaterEqual(shown, {path.name for path in EXAMPLES.glob("*.py")} - self.NO_DIFF)
+
+    #: Numbers without a framework are on docs/how-to/other-frameworks.md, PyTorch's five lines on pytorch-script.md.
+    NO_DIFF = {"mnist.py", "numpy_logistic.py", "pytorch_cnn.py"}
 
 
 if __name__ == "__main__":

@@ -139,10 +139,11 @@ def _polars(columns: Mapping[str, list[Any]], kinds: Mapping[str, Kind]) -> Any:
 
 
 def from_csv(text: bytes, wanted: Optional[str]) -> Any:
-    """The rows of a CSV file with columns of `KINDS`, which may be large. It keeps NaN and infinity, which JSON has not."""
+    """The rows of a CSV file of steps, which may be large. It keeps NaN and infinity, which JSON has not."""
     chosen = library(wanted)
     header = text[: text.index(b"\n")].decode().split(",")
-    kinds = {name: KINDS[name] for name in header}
+    # Every other column is a metric of the program's own.
+    kinds: dict[str, Kind] = {name: KINDS.get(name, "real") for name in header}
     if chosen == "pandas":
         import pandas
 

@@ -9,6 +9,8 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any, Optional
 
+import torch
+
 if TYPE_CHECKING:
     from ._torch import SweepLR
     from ._trial import Trial
@@ -24,7 +26,7 @@ _NEVER = sys.maxsize
 class SweepCallback(Callback):
     """Sets the lr of all optimizers before each update, and reports losses and checkpoints.
 
-    An update may use several batches (`accumulate_grad_batches`); its loss is their mean. Under manual optimization an update
+    An update may use several batches (`accumulate_grad_batches`, several processes); its loss is their mean. Under manual optimization an update
     is a `training_step` in which optimizers step. The callback makes `Trainer` validate when a validation loss is due, and stops
     it after the last step.
     """
@@ -81,8 +83,7 @@ class SweepCallback(Callback):
                 logged = ", ".join(sorted(trainer.callback_metrics)) or "nothing"
                 raise ValueError(f"the module logged no {name!r} in validation (it logged {logged}): name it with {metric}=...")
             found[metric] = float(trainer.callback_metrics[name])
-        if trainer.is_global_zero:
-            self._trial.log(step, valid_loss=found["valid_loss"], valid_accuracy=found.get("valid_accuracy"))
+        self._trial.log(step, valid_loss=found["valid_loss"], valid_accuracy=found.get("valid_accuracy"))
         if self._trial.needs_checkpoint(step):
             self._save(trainer, step)
 
@@ -103,8 +104,11 @@ class SweepCallback(Callback):
             raise ValueError("training_step() returned no loss: return it, also under manual optimization")
         # Lightning has divided the losses of automatic optimization by the number of batches.
         count = 1 if pl_module.automatic_optimization else len(losses)
-        if trainer.is_global_zero:
-            trial.log(step, train_loss=sum(losses) / count)
+        loss = sum(losses) / count
+        if trainer.world_size > 1:
+            # An update uses the batches of all processes.
+            loss = trainer.strategy.reduce(torch.tensor(loss, device=pl_module.device), reduce_op="mean")
+        trial.log(step, train_loss=loss)
         assert self._scheduler is not None
         self._scheduler.step()
         if step == trial.total_steps - 1:
@@ -128,8 +132,7 @@ class SweepCallback(Callback):
         """Writes a checkpoint and reports it."""
         path = self._trial.checkpoints / f"step-{step}.ckpt"
         trainer.save_checkpoint(path)
-        if trainer.is_global_zero:
-            self._trial.checkpoint(step, path)
+        self._trial.checkpoint(step, path)
 
     @property
     def _step(self) -> int:

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any, Callable, Optional, Protocol, Union
 
 from ._checks import number
 from ._facts import Facts
 from ._npy import Values
+from ._ranks import Ranks
 from ._reporters import Asks
 
 
@@ -52,10 +54,13 @@ class Listed:
 
 
 class Asked:
-    """A closed-loop schedule: requests the lr from `sweep` once for each step."""
+    """A closed-loop schedule: requests the lr from `sweep` once for each step. If there are several processes, rank 0 requests it, and
+    the others receive it.
+    """
 
-    def __init__(self, facts: Facts, pipes: Asks) -> None:
+    def __init__(self, facts: Facts, pipes: Asks, ranks: Ranks) -> None:
         self._pipes = pipes
+        self._ranks = ranks
         self._momenta = None if facts.momentum is None else _read(facts, "momentum")
         self._step: Optional[int] = None
         self._lr = 0.0
@@ -80,16 +85,28 @@ class Asked:
         return self._momenta is not None or self._momentum is not None
 
     def _ask(self, step: int, batch: dict[str, float]) -> None:
+        # A NaN is sent where there is no momentum.
+        values = self._request(step, batch) if self._ranks.is_first else [math.nan] * 3
+        at, lr, momentum = self._ranks.from_first(values)
+        if at != step:
+            raise RuntimeError(
+                f"this process trains step {step}, but rank 0 step {at:.0f}: every process must make every update, and"
+                " read trial.stop_requested as often as rank 0"
+            )
+        self._step, self._lr = step, lr
+        self._momentum = None if math.isnan(momentum) else momentum
+
+    def _request(self, step: int, batch: dict[str, float]) -> list[float]:
+        """The step, its lr, and its momentum or NaN."""
         line = self._pipes.ask(json.dumps({"ask": step, **batch}))
         try:
             answer: dict[str, Any] = json.loads(line)
             lr, momentum = float(answer["lr"]), answer.get("momentum")
             if answer["step"] != step:
                 raise ValueError
+            return [step, lr, math.nan if momentum is None else float(momentum)]
         except (ValueError, KeyError, TypeError):
             raise RuntimeError(f"sweep sent an invalid answer to the request for the lr of step {step}: {line!r}") from None
-        self._step, self._lr = step, lr
-        self._momentum = None if momentum is None else float(momentum)
 
 
 class Computed:

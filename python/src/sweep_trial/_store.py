@@ -10,6 +10,7 @@ from typing import Any, Optional, Union
 from . import _program
 from ._dashboard import Dashboard
 from ._frames import Table, from_csv, library
+from ._mirror import Mirrored, mirror, tracker
 from ._results import Comparison, Ranking, Report
 
 PathOrUrl = Union[str, "os.PathLike[str]"]
@@ -32,7 +33,7 @@ class Store:
         library(frame)
         self._frame = frame
         self.context = _program.words({"store": path, "data_dir": data_dir})
-        self._path = path
+        self._path, self._data_dir = path, data_dir
 
     def __repr__(self) -> str:
         return "open()" if self._path is None else f"open({os.fspath(self._path)!r})"
@@ -123,14 +124,30 @@ class Store:
         out, _ = self._call("report", *_named(sweep), "--format=html", *words)
         return Report(out.decode())
 
+    def mirror(self, sweep: Optional[PathOrUrl] = None, *, to: str, at: Optional[str] = None) -> Mirrored:
+        """Copies the runs of a sweep to another tracker, with their curves. Adds only what the tracker does not have, so that it
+        can be repeated at any time, also while the sweep trains.
+
+        Args:
+            sweep: the sweep.
+            to: "mlflow" or "trackio". Its package must be installed.
+            at: the tracker's data: MLflow's tracking URI, trackio's folder. By default that of the tracker.
+        """
+        name = self.name_of(sweep)
+        return mirror(Store(self._path, frame="records", data_dir=self._data_dir), name, tracker(to, name, at))
+
     def dashboard(self, sweep: Optional[PathOrUrl] = None, *, height: int = 700) -> Dashboard:
         """Starts `sweep dashboard`, the live page of a sweep. A notebook shows it; `close()` stops it."""
         return Dashboard(["dashboard", *self.context, "--port=0", *_named(sweep)], height)
 
-    def name_of(self, file: PathOrUrl) -> str:
-        """The name of the sweep of a sweep file that was run."""
-        out, _ = self._call("status", *_named(file), "--format=json")
-        name: str = _json(out)[0]["sweep"]
+    def name_of(self, sweep: Optional[PathOrUrl] = None) -> str:
+        """The name of the sweep of a sweep file that was run, or of the sweep that was run last."""
+        out, _ = self._call("status", *_named(sweep), "--format=json")
+        rows = _json(out)
+        if not rows:
+            raise _program.SweepError("the store has no sweep", 2)
+        # The sweep that was run last comes first.
+        name: str = rows[0]["sweep"]
         return name
 
     def _call(self, verb: str, *arguments: str) -> tuple[bytes, list[str]]:

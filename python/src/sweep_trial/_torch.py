@@ -63,17 +63,27 @@ class SweepLR(LRScheduler):
     def step(self, epoch: Optional[int] = None) -> None:
         """Moves to the next step. Call it once after each `optimizer.step()`.
 
-        An update that a loss scaler skips, because a gradient is not finite, counts as made.
+        An update that a loss scaler skipped, because a gradient was not finite, counts as made: see `skipped`. Accelerate steps a
+        prepared scheduler once for each process, and not after a skipped update: it moves once for each update.
 
         Raises:
             RuntimeError: the update of this step has not been made.
         """
         if epoch is not None:
             raise ValueError("sweep counts the steps: call step() without an epoch")
+        if self._is_repeated(sys._getframe(1).f_globals.get("__name__", "")):
+            return
         if not self.settle(self.last_epoch):
-            caller = sys._getframe(1).f_globals.get("__name__", "")
-            raise RuntimeError(self._ahead(by_accelerate=caller.startswith("accelerate.")))
+            raise RuntimeError(self._ahead())
         self._go_to(self.last_epoch + 1)
+
+    @property
+    def skipped(self) -> bool:
+        """Whether the update of this step was not made. After `scaler.step(optimizer)`: whether the loss scaler skipped it.
+
+        A loop that repeats such a step does not count it: `if scheduler.skipped: continue`, before `log` and `step()`.
+        """
+        return self._updated < self.last_epoch
 
     def get_lr(self) -> list[float]:
         """The current lr of each group, optimizer by optimizer."""
@@ -204,20 +214,19 @@ class SweepLR(LRScheduler):
         """Whether a gradient is not finite, the condition under which a loss scaler skips an update."""
         return any(not _is_finite(grad) for groups in self._groups for grad in groups.gradients())
 
-    def _ahead(self, by_accelerate: bool) -> str:
+    def _is_repeated(self, caller: str) -> bool:
+        """Whether Accelerate calls `step()` again for an update after which it already moved."""
+        return caller.startswith("accelerate.") and self._begin <= self._updated < self.last_epoch
+
+    def _ahead(self) -> str:
         """The error of a `step()` that came too early."""
         step, total = self.last_epoch, self._trial.total_steps
         if step >= total:
             return f"all {total} steps of the trial are done: this scheduler.step() is one too many"
-        ahead = f"scheduler.step() is ahead of the updates: the update of step {step} has not been made"
-        if by_accelerate and step > self._begin:
-            return (
-                f"{ahead}. Accelerate steps a prepared scheduler once for each process: do not pass it to accelerator.prepare(),"
-                " and call scheduler.step() yourself after each update (`if accelerator.sync_gradients`)"
-            )
         return (
-            f"{ahead}. Call scheduler.step() once after each optimizer.step(): with gradient accumulation once for each update, not"
-            " for each batch; with a loss scaler before zero_grad()"
+            f"scheduler.step() is ahead of the updates: the update of step {step} has not been made. Call scheduler.step() once"
+            " after each optimizer.step(): with gradient accumulation once for each update, not for each batch; with a loss scaler"
+            " before zero_grad()"
         )
 
 

@@ -19,6 +19,7 @@ from . import _names
 from ._modules import Modules
 from ._order import Order
 from ._random import restore, states
+from ._ranks import Ranks
 from ._rates import Asked, Computed, Listed, Rates
 from ._reporters import Echo, Fields, Lines, Reporter
 from ._stop import Stop
@@ -60,7 +61,7 @@ class Trial:
         resume: the checkpoint to resume from (`.step`, `.path`), or None.
     """
 
-    def __init__(self, facts: Facts, rates: Rates, reporter: Reporter) -> None:
+    def __init__(self, facts: Facts, rates: Rates, reporter: Reporter, ranks: Optional[Ranks] = None) -> None:
         self.id: str = facts.id
         self.seed: int = facts.seed
         self.schedule_name: str = facts.schedule_name
@@ -74,6 +75,7 @@ class Trial:
         self.resume: Optional[Resume] = facts.resume
         self._rates = rates
         self._reporter = reporter
+        self._ranks = ranks or Ranks()
         self._stop = Stop()
         self._pid = os.getpid()
         self._checkpoints = facts.checkpoints
@@ -101,6 +103,15 @@ class Trial:
     def __repr__(self) -> str:
         return f"<Trial {self.id}: {self.schedule_name} at {self.base_lr}, seed {self.seed}, {self.total_steps} steps>"
 
+    @property
+    def is_main_process(self) -> bool:
+        """Whether this process reports: the only one, or rank 0 of several. Only this one should write files.
+
+        Every process calls the methods of the trial: `log`, `finish` and `checkpoint` of the others check their arguments
+        and report nothing.
+        """
+        return self._ranks.is_first
+
     def steps(self) -> range:
         """The remaining steps: all steps, or those from `resume.step` on."""
         return range(self._first, self.total_steps)
@@ -117,6 +128,8 @@ class Trial:
 
         Under a closed-loop schedule the lr is requested from `sweep`, once for each step. All earlier steps must be reported
         before. Rules that use the current batch need its loss and gradient norm here; other schedules ignore them.
+
+        With several processes each of them must call it: rank 0 requests the lr and sends it to the others.
         """
         with self._lock:
             at = self._may_ask(step)
@@ -160,7 +173,7 @@ class Trial:
         after the update. Accuracies are from 0 to 1. `lr` is the lr that the update used, for programs that set it themselves;
         it must equal the schedule's. `trial.schedule` and `trial.keras_callback` report it.
 
-        Only one process may report: with DDP this is rank 0.
+        With several processes (DDP) rank 0 reports its values, and those of the others are dropped.
 
         Raises:
             TypeError: a metric is not a number.
@@ -189,6 +202,9 @@ class Trial:
         if not fields and lr is None:
             raise ValueError(f"step {step} is reported without a metric")
         with self._lock:
+            if not self.is_main_process:
+                self._follow(step)
+                return
             at = self._may_report(step)
             if at != self.total_steps - 1:
                 early = [name for name in _FINAL if name in fields]
@@ -278,6 +294,9 @@ class Trial:
         Report all metrics of the step before its checkpoint. A checkpoint after the last step is not reported, because there
         is nothing to resume. If other trials need the checkpoint, returns when they have a copy.
         """
+        if not self.is_main_process:
+            self._inside(step)
+            return
         place = Path(os.path.abspath(os.fspath(path)))
         if not place.exists():
             raise FileNotFoundError(f"checkpoint not found: {place}; write it before reporting it")
@@ -325,8 +344,11 @@ class Trial:
 
         The first access from the main thread installs a handler, so that SIGTERM no longer ends the program. A program that
         reads this must exit by itself.
+
+        With several processes each of them must read it equally often: all get the answer of rank 0, so that they stop at the
+        same step.
         """
-        return self._stop.requested()
+        return self._ranks.flag_of_first(self._stop.requested())
 
     def schedule(self, optimizer: Any) -> SweepLR:
         """A PyTorch scheduler that sets the lr of `optimizer` (and momentum or beta1, if the schedule sets it).
@@ -429,7 +451,8 @@ class Trial:
     def _may_ask(self, step: SupportsIndex) -> int:
         """Checks that the lr of `step` can be known."""
         at = self._inside(step)
-        if self._rates.known(at):
+        # The order of the reports is that of rank 0.
+        if self._rates.known(at) or not self.is_main_process:
             return at
         self._own("request an lr")
         if self._gap < at:
@@ -464,6 +487,13 @@ class Trial:
                 f" optimizer.step(), up to the last step, {self.total_steps - 1}"
             )
         return at
+
+    def _follow(self, step: SupportsIndex) -> None:
+        """What a report does in a process that does not report: an update that a loss scaler skipped counts as made here, too."""
+        at = self._inside(step)
+        if self.closed_loop:
+            self._has_updated(at)
+        self._last = max(self._last, at)
 
     def _reported(self, at: int) -> None:
         if at != self._last:
@@ -512,6 +542,8 @@ def _in_sweep(path: Path, params: Mapping[str, Any], steps_per_epoch: Optional[i
     # Imported here because some systems have no named pipes; running outside of a sweep must work there too.
     from ._pipes import Pipes
 
+    ranks = Ranks()
+    ranks.end_with_launcher()
     facts = read(path, params)
     if None not in (steps_per_epoch, facts.steps_per_epoch) and steps_per_epoch != facts.steps_per_epoch:
         raise ValueError(
@@ -522,8 +554,8 @@ def _in_sweep(path: Path, params: Mapping[str, Any], steps_per_epoch: Optional[i
         if not os.environ.get(name):
             raise RuntimeError(f"SWEEP_TRIAL is set, but {name} is not; sweep sets both")
     pipes = Pipes(os.environ["SWEEP_REPORT"], os.environ["SWEEP_ANSWERS"])
-    rates: Rates = Asked(facts, pipes) if facts.closed_loop else Listed(facts)
-    return Trial(facts, rates, Lines(pipes, Modules() if facts.loaded else None))
+    rates: Rates = Asked(facts, pipes, ranks) if facts.closed_loop else Listed(facts)
+    return Trial(facts, rates, Lines(pipes, Modules() if facts.loaded else None), ranks)
 
 
 def _standalone(

@@ -29,8 +29,18 @@ class Tensor:
         return bool(self.value)
 
 
-def tensor(value: float, dtype: object = None) -> Tensor:
-    return Tensor(value)
+class Vector:
+    """Several numbers, which a process group can send."""
+
+    def __init__(self, values: list[float]) -> None:
+        self.values = [float(value) for value in values]
+
+    def tolist(self) -> list[float]:
+        return self.values
+
+
+def tensor(value: Any, dtype: object = None, device: object = None) -> Any:
+    return Vector(value) if isinstance(value, list) else Tensor(value)
 
 
 def isfinite(values: Tensor) -> Tensor:
