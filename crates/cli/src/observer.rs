@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use orchestrator::{Missing, Options, SharingChecked, Verified};
 use schedule::problem::counted;
+use spec::looks::Rule;
 use spec::protocol::{AtLook, Look, Outcome};
 use store::TrialRecord;
 use sweep::rounds::Decision;
@@ -28,6 +29,7 @@ pub(crate) fn printer(quiet: bool) -> impl FnMut(Event<'_>) {
             Some(progress) => progress.say(&sharing_text(checked)),
             None => say(sharing_text(checked)),
         },
+        Event::Decided(decision) if is_unchanged(decision) => {}
         Event::Decided(decision) => say(decided(decision)),
         Event::Retraining(row) => retraining(quiet)(row),
         Event::Verified(verified) => verified_text(verified).iter().for_each(say),
@@ -51,6 +53,16 @@ fn started(round: &Round<'_>, before: u64, quiet: bool) -> Option<Progress> {
     (!round.missing.is_empty()).then(|| Progress::new(round, before, quiet))
 }
 
+/// Whether one more seed has decided nothing: after each seed that would be a line too many.
+fn is_unchanged(decision: &Decision) -> bool {
+    match decision {
+        Decision::Looked { rule: Rule::AnyTime, look, .. } => {
+            look.outcomes.iter().all(|at| at.outcome == Outcome::Continued)
+        }
+        _ => false,
+    }
+}
+
 /// A decision as text.
 pub(crate) fn decided(decision: &Decision) -> String {
     match decision {
@@ -70,20 +82,21 @@ pub(crate) fn decided(decision: &Decision) -> String {
                 .map(|config| format!("{} at lr {}", config.schedule, report::short(config.base_lr)));
             let each: Vec<String> = each.collect();
             format!(
-                "chosen on {}: {}; {deciding_seeds} fresh seeds decide{}",
+                "chosen on {}: {}; {}{deciding_seeds} fresh seeds decide{}",
                 counted(tuning_seeds, "tuning seed"),
                 each.join(", "),
+                if looks.is_some() { "at most " } else { "" },
                 looks
                     .as_ref()
-                    .map(|looks| format!(", with looks at {}", report::looks::numbers(looks)))
+                    .map(|looks| format!(", {}", report::looks::with(looks)))
                     .unwrap_or_default()
             )
         }
-        Decision::Looked { look, next, saved } => looked(look, *next, *saved),
+        Decision::Looked { look, next, saved, .. } => looked(look, *next, *saved),
     }
 }
 
-/// A planned look as text, one sentence for each budget.
+/// A look as text, one sentence for each budget.
 fn looked(look: &Look, next: u64, saved: u64) -> String {
     let budgets: BTreeSet<u64> = look.outcomes.iter().map(|at| at.chosen.steps).collect();
     let mut parts = Vec::new();
