@@ -19,8 +19,14 @@ use crate::words::title;
 pub(crate) fn printer(quiet: bool) -> impl FnMut(Event<'_>) {
     let mut progress = None;
     let mut steps = 0;
+    let mut repeats = false;
     move |event| match event {
-        Event::RoundStarted(round) => progress = started(round, steps, quiet),
+        Event::RoundStarted(round) => {
+            if !quiet && !repeats {
+                say(opening(round));
+            }
+            (progress, repeats) = (started(round, steps, quiet), true);
+        }
         Event::Trial(event) => progress.iter_mut().for_each(|progress: &mut Progress| progress.on(event)),
         Event::EndedElsewhere(ended) => progress.iter_mut().for_each(|progress| progress.elsewhere(ended)),
         Event::RoundEnded => steps = progress.take().map_or(steps, Progress::finish),
@@ -29,8 +35,12 @@ pub(crate) fn printer(quiet: bool) -> impl FnMut(Event<'_>) {
             Some(progress) => progress.say(&sharing_text(checked)),
             None => say(sharing_text(checked)),
         },
+        // The next round has one more seed of the same schedules.
         Event::Decided(decision) if is_unchanged(decision) => {}
-        Event::Decided(decision) => say(decided(decision)),
+        Event::Decided(decision) => {
+            repeats = false;
+            say(decided(decision));
+        }
         Event::Retraining(row) => retraining(quiet)(row),
         Event::Verified(verified) => verified_text(verified).iter().for_each(say),
     }
@@ -47,14 +57,11 @@ pub(crate) fn retraining(quiet: bool) -> impl FnMut(&TrialRecord) {
 
 /// `before`: steps of the earlier rounds.
 fn started(round: &Round<'_>, before: u64, quiet: bool) -> Option<Progress> {
-    if !quiet {
-        say(opening(round));
-    }
     (!round.missing.is_empty()).then(|| Progress::new(round, before, quiet))
 }
 
 /// Whether one more seed has decided nothing: after each seed that would be a line too many.
-fn is_unchanged(decision: &Decision) -> bool {
+pub(crate) fn is_unchanged(decision: &Decision) -> bool {
     match decision {
         Decision::Looked { rule: Rule::AnyTime, look, .. } => {
             look.outcomes.iter().all(|at| at.outcome == Outcome::Continued)

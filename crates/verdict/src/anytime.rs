@@ -115,5 +115,77 @@ fn lowest_mean(sum: f64, count: usize, others: impl Iterator<Item = f64>) -> f64
 }
 
 #[cfg(test)]
-#[path = "anytime_tests.rs"]
-mod tests;
+mod tests {
+    use super::*;
+
+    /// All ways to group this many schedules, as the group of each.
+    fn groupings(schedules: usize) -> Vec<Vec<usize>> {
+        let mut all = vec![Vec::new()];
+        for _ in 0..schedules {
+            let longer = |groups: &Vec<usize>| {
+                let new = groups.iter().max().map_or(0, |most| most + 1);
+                (0..=new).map(|group| [groups.as_slice(), &[group]].concat()).collect::<Vec<_>>()
+            };
+            all = all.iter().flat_map(longer).collect();
+        }
+        all
+    }
+
+    /// The e-value of "exactly the schedules of a group are equal"; `None` if no two are.
+    fn of_grouping(groups: &[usize], e: &ByPair) -> Option<f64> {
+        let (mut sum, mut count) = (0.0, 0);
+        for i in 0..groups.len() {
+            let others: Vec<f64> = (0..groups.len())
+                .filter(|j| *j != i && groups[*j] == groups[i])
+                .map(|j| e[i.max(j)][i.min(j)])
+                .collect();
+            if !others.is_empty() {
+                sum += others.iter().sum::<f64>() / others.len() as f64;
+                count += 1;
+            }
+        }
+        (count > 0).then(|| sum / f64::from(count))
+    }
+
+    #[test]
+    fn an_adjusted_e_value_is_below_those_of_all_groupings() {
+        let mut random = stats::random::SplitMix::new(3);
+        let mut tight = 0;
+        for schedules in [2, 3, 5] {
+            for _ in 0..40 {
+                let mut draw = |_| [0.1, 0.5, 1.0, 30.0, 900.0][random.below(5)];
+                let e: ByPair = (0..schedules).map(|i| (0..i).map(&mut draw).collect()).collect();
+                let found = adjusted(&e);
+                for (i, j) in (0..schedules).flat_map(|i| (0..i).map(move |j| (i, j))) {
+                    let together = groupings(schedules).into_iter().filter(|groups| groups[i] == groups[j]);
+                    let lowest =
+                        together.filter_map(|groups| of_grouping(&groups, &e)).reduce(f64::min).expect("some");
+                    assert!(found[i][j] <= lowest * (1.0 + 1e-12), "{e:?}: {} {lowest}", found[i][j]);
+                    tight += usize::from(found[i][j] > 0.999 * lowest);
+                }
+            }
+        }
+        assert!(tight > 200, "{tight}");
+    }
+
+    #[test]
+    fn two_schedules_keep_their_e_value_and_evidence_against_all_others_is_shared() {
+        assert_eq!(adjusted(&vec![vec![], vec![50.0]]), [vec![], vec![50.0]]);
+        // The last of 8 differs from all others.
+        let mut e: ByPair = (0..8).map(|i| vec![0.0; i]).collect();
+        e[7] = vec![400.0; 7];
+        let found = adjusted(&e);
+        assert!(found[7].iter().all(|e| (e - 400.0 * (1.0 + 1.0 / 7.0) / 8.0).abs() < 1e-9), "{found:?}");
+        assert_eq!(found[3][1], 0.0);
+    }
+
+    #[test]
+    fn a_seed_that_one_lacks_ends_the_evidence() {
+        let some = |values: &[f64]| values.iter().copied().map(Some).collect::<Vec<_>>();
+        let ours = [some(&[1.0, 2.0]), vec![None], some(&[9.0])].concat();
+        assert_eq!(differences(&ours, &some(&[0.5; 4])), [0.5, 1.5]);
+        let lost = [Some(f64::INFINITY); 3];
+        assert_eq!(differences(&lost, &some(&[0.5; 2])), [f64::INFINITY; 2]);
+        assert_eq!(differences(&lost, &lost), [0.0; 3]);
+    }
+}

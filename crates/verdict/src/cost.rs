@@ -133,3 +133,7 @@ pub(crate) fn family(losses: &[Vec<f64>], seeds: &[usize], order: &[usize], look
 #[cfg(test)]
 #[path = "looks_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "until_tests.rs"]
+mod until_tests;

@@ -195,5 +195,5 @@ const verdictView = (() => {
   /** What a screen reader announces when it changes: not the counters. */
   const announcement = ({ verdict }) => verdict.complete ? `Verdict: ${verdict.sentence}` : "No verdict yet.";
 
-  return { render, announcement, waiting, WORDS };
+  return { render, announcement, waiting, hasE, WORDS };
 })();
