@@ -54,7 +54,7 @@ impl Processes {
 }
 
 /// Replaces e-values by higher ones.
-pub(crate) fn raise(highest: &mut ByPair, now: &ByPair) {
+pub(crate) fn raise(highest: &mut [Vec<f64>], now: &[Vec<f64>]) {
     for (highest, now) in highest.iter_mut().flatten().zip(now.iter().flatten()) {
         *highest = highest.max(*now);
     }
@@ -74,7 +74,7 @@ pub(crate) fn differences(ours: &[Option<f64>], theirs: &[Option<f64>]) -> Vec<f
 /// e-value is a lower bound of the lowest of these means among all groupings that put the two together (closed testing with means of
 /// e-values, Vovk and Wang 2021, "E-values: calibration, combination and applications", with logically possible hypotheses only, Shaffer
 /// 1986). Two schedules keep their e-value; equal evidence e of one schedule against all m - 1 others becomes about 2 e / m at worst.
-pub(crate) fn adjusted(e: &ByPair) -> ByPair {
+pub(crate) fn adjusted(e: &[Vec<f64>]) -> ByPair {
     let all = e.len();
     let value = |i: usize, j: usize| e.get(i.max(j)).and_then(|row| row.get(i.min(j))).copied().unwrap_or(1.0);
     // The other schedules by their evidence against i, lowest first.
@@ -132,7 +132,7 @@ mod tests {
     }
 
     /// The e-value of "exactly the schedules of a group are equal"; `None` if no two are.
-    fn of_grouping(groups: &[usize], e: &ByPair) -> Option<f64> {
+    fn of_grouping(groups: &[usize], e: &[Vec<f64>]) -> Option<f64> {
         let (mut sum, mut count) = (0.0, 0);
         for i in 0..groups.len() {
             let others: Vec<f64> = (0..groups.len())
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn two_schedules_keep_their_e_value_and_evidence_against_all_others_is_shared() {
-        assert_eq!(adjusted(&vec![vec![], vec![50.0]]), [vec![], vec![50.0]]);
+        assert_eq!(adjusted(&[vec![], vec![50.0]]), [vec![], vec![50.0]]);
         // The last of 8 differs from all others.
         let mut e: ByPair = (0..8).map(|i| vec![0.0; i]).collect();
         e[7] = vec![400.0; 7];
