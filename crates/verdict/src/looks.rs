@@ -1,5 +1,5 @@
-//! The decision of a look at the deciding seeds, planned or after each further seed: which schedules get the next seeds. A pure function of the results, made from the verdicts of the
-//! ranking; docs/explanation/methods.md describes the methods.
+//! The decision of a look at the deciding seeds, planned or after each further seed: which schedules get the next seeds. A pure function
+//! of the results, made from the verdicts of the ranking; docs/explanation/methods.md describes the methods.
 
 pub use spec::looks::Looks;
 use spec::protocol::{AtLook, Chosen, Outcome};

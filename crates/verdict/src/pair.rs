@@ -39,9 +39,9 @@ pub struct Pair {
     pub weight: f64,
 }
 
-/// Compares `ours` with `theirs`, seed by seed, with the exact sign-flip test. `interval` and `p` stay empty: they depend on all pairs of the family. If a run
-/// diverged, there is no mean difference, and the test uses only which of the two is better. `choice_error` is the standard error
-/// that includes the choice of configs, if there was a choice; the larger of the two errors counts.
+/// Compares `ours` with `theirs`, seed by seed, with the exact sign-flip test. `interval` and `p` stay empty: they depend on all pairs of
+/// the family. If a run diverged, there is no mean difference, and the test uses only which of the two is better. `choice_error` is the
+/// standard error that includes the choice of configs, if there was a choice; the larger of the two errors counts.
 pub fn pair(
     ours: &[Option<f64>],
     theirs: &[Option<f64>],
