@@ -40,7 +40,7 @@ pub(crate) fn until(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Lo
         problems.push(field.problem(message).with_hint(format!("add several seeds at a time: `every: {enough}`")));
     }
     let step = usize::try_from(every).unwrap_or(usize::MAX);
-    let last = Some(at_most).filter(|last| (last - first) % every != 0);
+    let last = Some(at_most).filter(|last| !(last - first).is_multiple_of(every));
     (problems.len() == before).then(|| Looks {
         seeds: (first..=at_most).step_by(step).chain(last).collect(),
         rope,

@@ -137,7 +137,8 @@ impl Family {
         let rows: Vec<&[Option<f64>]> = members.iter().map(|member| member.judged).collect();
         let (adjusted, alone) = Processes::new(&rows).highest();
         let threshold = simultaneous_threshold(members.len());
-        let mut family = Self { pairs: Vec::new(), verdicts: Vec::new(), level: 1.0 / threshold };
+        let level = 1.0 / threshold;
+        let mut family = Self { pairs: Vec::new(), verdicts: Vec::new(), level };
         for (i, ours) in members.iter().enumerate() {
             let at = |of: &[Vec<f64>], j: usize| of.get(i).and_then(|row| row.get(j)).copied().unwrap_or(1.0);
             let others = || members.iter().enumerate().take(i);
@@ -155,7 +156,7 @@ impl Family {
                 }
                 match rope.is_some_and(|rope| pair.is_within(rope, (ours, theirs), threshold)) {
                     true => Verdict::Equivalent,
-                    false => conclude(pair, direction, None, family.level),
+                    false => conclude(pair, direction, None, level),
                 }
             };
             family.verdicts.push(pairs.iter().zip(others()).map(verdict).collect());

@@ -25,8 +25,8 @@ fn processes(losses: &[Vec<f64>], seeds: &[usize]) -> Processes {
 /// Whether any pair of equal schedules was called different after any number of seeds.
 fn is_wrong(means: &[f64], processes: &Processes) -> bool {
     let (highest, _) = processes.highest();
-    let pairs = highest.iter().enumerate().flat_map(|(i, row)| row.iter().enumerate().map(move |(j, e)| (i, j, e)));
-    pairs.into_iter().any(|(i, j, e)| means[i] == means[j] && 1.0 / e < ALPHA)
+    let mut pairs = highest.iter().enumerate().flat_map(|(i, row)| row.iter().enumerate().map(move |(j, e)| (i, j, e)));
+    pairs.any(|(i, j, e)| means[i] == means[j] && 1.0 / e < ALPHA)
 }
 
 #[derive(Default)]
@@ -118,12 +118,12 @@ fn intervals_hold_when_a_sweep_ends() {
         let cut = |i: usize| -> Vec<Option<f64>> {
             losses[i].iter().take(seeds[i]).copied().map(Some).collect()
         };
-        let all = (0..means.len()).flat_map(|a| (0..a).map(move |b| (a, b)));
+        let mut all = (0..means.len()).flat_map(|a| (0..a).map(move |b| (a, b)));
         let holds = |(a, b): (usize, usize)| {
             let interval = stats::confidence_sequence(&differences(&cut(a), &cut(b)), 3.0 / ALPHA);
             interval.is_none_or(|(low, high)| low <= means[a] - means[b] && means[a] - means[b] <= high)
         };
-        held += usize::from(all.into_iter().all(holds));
+        held += usize::from(all.all(holds));
     }
     println!("means {means:?}, seeds added: all intervals hold in {held} of {sweeps}");
     assert!(held * 100 >= sweeps * 95, "{held}");
