@@ -52,7 +52,10 @@ fn seeds_are_added_until_a_schedule_is_decided() {
     let sandbox = sandbox();
     let output = sandbox.run(&["u.yaml"]).exits(0);
     let looks: Vec<&str> = output.stderr.lines().filter(|line| line.starts_with("look at ")).collect();
-    assert!(!looks.is_empty() && looks.iter().all(|look| look.contains("significantly worse: ")), "{looks:?}");
+    assert!(
+        !looks.is_empty() && looks.iter().all(|look| look.contains("significantly worse: ")),
+        "{looks:?}"
+    );
     let words = "; at most 10 fresh seeds decide, with seeds added from 6 to 10 until all is decided";
     assert!(output.stderr.contains(words), "{}", output.stderr);
     let rows = rank(&sandbox);
@@ -120,9 +123,12 @@ fn a_sweep_killed_while_it_adds_seeds_decides_the_same_again() {
     let undisturbed = sandbox();
     undisturbed.run(&["u.yaml", "-q"]).exits(0);
     // The first decision is the choice of lrs, the others are looks.
-    for fault in
-        ["promotion.before:2:kill", "promotion.after:3:kill", "promotion.before:4:kill", "promotion.after:5:kill"]
-    {
+    for fault in [
+        "promotion.before:2:kill",
+        "promotion.after:3:kill",
+        "promotion.before:4:kill",
+        "promotion.after:5:kill",
+    ] {
         let sandbox = sandbox();
         sandbox.run_with_fault(&["u.yaml", "-q"], fault);
         sandbox.run(&["u.yaml", "-q"]).exits(0);
@@ -181,26 +187,36 @@ fn mistakes_are_refused() {
         ),
         ("{until: decided}", "missing key `at_most`"),
         ("{at_most: 40}", "missing key `until`"),
-        ("{until: bored, at_most: 40}", "expected `decided`: seeds are added until all schedules are decided"),
+        (
+            "{until: bored, at_most: 40}",
+            "expected `decided`: seeds are added until all schedules are decided",
+        ),
         (
             "{until: decided, at_most: 5}",
             "5 seeds can't decide anything: with 5 seeds no e-value is above 16, and a difference is significant above 20",
         ),
         ("{until: decided, at_most: many}", "expected the largest number of deciding seeds (1 to 100000)"),
-        ("{until: decided, at_most: 40, every: 0}", "expected how many seeds are added at a time (1 to 100000)"),
+        (
+            "{until: decided, at_most: 40, every: 0}",
+            "expected how many seeds are added at a time (1 to 100000)",
+        ),
         (
             "{until: decided, at_most: 1000}",
             "995 numbers of seeds at which the sweep judges are too many: at most 200",
         ),
         ("{until: decided, at_most: 1000}", "add several seeds at a time: `every: 5`"),
-        ("{until: decided, at_most: 40, rope: 0}", "expected a number above 0, the smallest difference that matters"),
+        (
+            "{until: decided, at_most: 40, rope: 0}",
+            "expected a number above 0, the smallest difference that matters",
+        ),
     ] {
         let sandbox = with(decide);
         let message = sandbox.run(&["check", "u.yaml"]).exits(2).stderr;
         assert!(message.contains(words) && message.contains("u.yaml:9:"), "{decide}: {message}");
     }
     let sandbox = Sandbox::new();
-    let each = FILE.replace("{tune: 2, decide: {until: decided, at_most: 10}}", "{each: {until: decided, at_most: 10}}");
+    let each = FILE
+        .replace("{tune: 2, decide: {until: decided, at_most: 10}}", "{each: {until: decided, at_most: 10}}");
     sandbox.write("u.yaml", each);
     let message = sandbox.run(&["check", "u.yaml"]).exits(2).stderr;
     assert!(message.contains("`until` can't be combined with `each`"), "{message}");
@@ -228,12 +244,18 @@ fn seeds_are_added_in_batches_and_a_rope_ends_ties() {
         "select distinct kind, seeds from promotions where seeds is not null and kind != 'continued' order by seeds, kind",
     );
     let kinds = kinds.as_array().expect("rows");
-    assert!(kinds.iter().all(|row| [6, 10, 14].contains(&row["seeds"].as_i64().expect("a number"))), "{kinds:?}");
+    assert!(
+        kinds.iter().all(|row| [6, 10, 14].contains(&row["seeds"].as_i64().expect("a number"))),
+        "{kinds:?}"
+    );
     assert!(kinds.iter().any(|row| row["kind"] == "equivalent"), "{kinds:?}");
     let rows = rank(&sandbox);
     assert_eq!((&rows[0]["tie_group"], &rows[1]["verdict"]), (&json!(1), &json!("equivalent")), "{rows}");
     let text = sandbox.run(&["rank"]).exits(0).stdout;
-    assert!(text.contains("~: equivalent to the first schedule: the 95 % interval is within ± rope"), "{text}");
+    assert!(
+        text.contains("~: equivalent to the first schedule: the 95 % interval is within ± rope"),
+        "{text}"
+    );
     assert!(text.contains("seeds are added until all is decided: all is decided; "), "{text}");
 }
 

@@ -188,7 +188,11 @@ fn ranking() -> Vec<Field> {
         maybe("diff_high", Number, "upper end"),
         maybe("p_raw", Number, "p-value of the pair with the first schedule"),
         maybe("p", Number, "the same, adjusted for all pairs"),
-        maybe("e", Number, "e-value, adjusted for all pairs, if seeds are added until all is decided; then p is 1 / e"),
+        maybe(
+            "e",
+            Number,
+            "e-value, adjusted for all pairs, if seeds are added until all is decided; then p is 1 / e",
+        ),
         maybe("p_floor", Number, "lowest p-value that this number of seeds can give"),
         maybe(
             "wins",
@@ -260,7 +264,11 @@ fn comparison() -> Vec<Field> {
         maybe("diff_high", Number, "upper end"),
         maybe("p_raw", Number, "p-value of the pair"),
         maybe("p", Number, "the same, adjusted for all pairs of the sweep"),
-        maybe("e", Number, "e-value, adjusted for all pairs, if seeds are added until all is decided; then p is 1 / e"),
+        maybe(
+            "e",
+            Number,
+            "e-value, adjusted for all pairs, if seeds are added until all is decided; then p is 1 / e",
+        ),
         maybe("p_floor", Number, "lowest p-value that this number of seeds can give"),
         field("comparisons", Integer, "number of pairs that were tested together"),
         maybe("wins", Number, "number of seeds on which the first is better; equal values count half"),

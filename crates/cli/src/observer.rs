@@ -93,10 +93,7 @@ pub(crate) fn decided(decision: &Decision) -> String {
                 counted(tuning_seeds, "tuning seed"),
                 each.join(", "),
                 if looks.is_some() { "at most " } else { "" },
-                looks
-                    .as_ref()
-                    .map(|looks| format!(", {}", report::looks::with(looks)))
-                    .unwrap_or_default()
+                looks.as_ref().map(|looks| format!(", {}", report::looks::with(looks))).unwrap_or_default()
             )
         }
         Decision::Looked { look, next, saved, .. } => looked(look, *next, *saved),

@@ -13,7 +13,11 @@ pub fn with(looks: &Looks) -> String {
         (true, Some(first), Some(last)) if first < last => {
             format!("with seeds added from {first} to {last} until all is decided")
         }
-        _ => format!("with {} at {}", if looks.seeds.len() == 1 { "one look" } else { "looks" }, numbers(looks)),
+        _ => format!(
+            "with {} at {}",
+            if looks.seeds.len() == 1 { "one look" } else { "looks" },
+            numbers(looks)
+        ),
     }
 }
 

@@ -217,7 +217,11 @@ fn rank_note(ranking: &Ranking) -> String {
 fn e_notes(ranking: &Ranking, pairs: usize) -> Vec<String> {
     let (corrected, p, all) = match pairs {
         0 | 1 => (String::new(), "p", String::new()),
-        _ => (format!(", corrected for all {pairs} pairs of schedules"), P_ADJUSTED, format!(" for all {pairs} pairs and")),
+        _ => (
+            format!(", corrected for all {pairs} pairs of schedules"),
+            P_ADJUSTED,
+            format!(" for all {pairs} pairs and"),
+        ),
     };
     let mut notes = if pairs > 1 { vec![rank_note(ranking)] } else { Vec::new() };
     notes.push(format!(

@@ -381,8 +381,18 @@ fn until() -> Json {
     let rope = json!({ "type": "number", "exclusiveMinimum": 0 });
     object(
         &[
-            ("until", property(json!({ "enum": ["decided"] }), "adds seeds until all schedules are decided", None)),
-            ("at_most", property(count.clone(), "the largest number of deciding seeds, which may be raised later", None)),
+            (
+                "until",
+                property(json!({ "enum": ["decided"] }), "adds seeds until all schedules are decided", None),
+            ),
+            (
+                "at_most",
+                property(
+                    count.clone(),
+                    "the largest number of deciding seeds, which may be raised later",
+                    None,
+                ),
+            ),
             ("every", property(count, "how many seeds are added at a time", Some(json!(1)))),
             ("rope", property(rope, "the smallest difference that matters", None)),
         ],

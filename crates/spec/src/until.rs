@@ -35,9 +35,12 @@ pub(crate) fn until(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Lo
     let rounds = at_most.saturating_sub(first).div_ceil(every) + 1;
     if rounds > MOST_ROUNDS {
         let enough = at_most.saturating_sub(first).div_ceil(MOST_ROUNDS - 1);
-        let message =
-            format!("{rounds} numbers of seeds at which the sweep judges are too many: at most {MOST_ROUNDS}");
-        problems.push(field.problem(message).with_hint(format!("add several seeds at a time: `every: {enough}`")));
+        let message = format!(
+            "{rounds} numbers of seeds at which the sweep judges are too many: at most {MOST_ROUNDS}"
+        );
+        problems.push(
+            field.problem(message).with_hint(format!("add several seeds at a time: `every: {enough}`")),
+        );
     }
     let step = usize::try_from(every).unwrap_or(usize::MAX);
     let last = Some(at_most).filter(|last| !(last - first).is_multiple_of(every));

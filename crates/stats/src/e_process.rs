@@ -157,7 +157,9 @@ mod tests {
         let signs = found(40, |_| random.draw().signum());
         let mut random = Normal::new(4);
         let growing = found(40, |i| random.draw() * 1.5f64.powi(i as i32));
-        println!("e-process, 40 differences, found of {SWEEPS}: normal {normal}, Cauchy {cauchy}, signs {signs}, growing {growing}");
+        println!(
+            "e-process, 40 differences, found of {SWEEPS}: normal {normal}, Cauchy {cauchy}, signs {signs}, growing {growing}"
+        );
         for wrong in [normal, cauchy, signs, growing] {
             assert!(wrong <= SWEEPS / 20, "{wrong} of {SWEEPS}");
         }

@@ -38,7 +38,9 @@ fn changed(name: &str, stored: &Seeds, now: &Seeds) -> Error {
         (false, false) => {
             "planned looks can't be changed after that, because what each look may decide depends on all of them"
         }
-        (true, true) => "e-values hold for more seeds of the same sweep, but not after other seeds have chosen the configs",
+        (true, true) => {
+            "e-values hold for more seeds of the same sweep, but not after other seeds have chosen the configs"
+        }
         _ => {
             "e-values and p-values can't be exchanged after that, because to choose between two tests after seeing results makes both \
              wrong"
@@ -56,7 +58,11 @@ fn described(seeds: &Seeds) -> String {
     match (seeds.looks(), seeds) {
         (Some(looks), seeds) if looks.is_any_time() => {
             let rope = looks.rope.map(|rope| format!(", rope: {rope}")).unwrap_or_default();
-            format!("{{tune: {}, decide: {{until: decided, at_most: {}{rope}}}}}", seeds.choosing(), looks.most())
+            format!(
+                "{{tune: {}, decide: {{until: decided, at_most: {}{rope}}}}}",
+                seeds.choosing(),
+                looks.most()
+            )
         }
         (Some(looks), seeds) => {
             let numbers: Vec<String> = looks.seeds.iter().map(u64::to_string).collect();

@@ -22,8 +22,7 @@ impl Processes {
             let (ours, theirs) = (rows.get(i).copied(), rows.get(j).copied());
             e_process(&differences(ours.unwrap_or_default(), theirs.unwrap_or_default()))
         };
-        let pairs: Vec<Vec<Vec<f64>>> =
-            (0..rows.len()).map(|i| (0..i).map(|j| of(i, j)).collect()).collect();
+        let pairs: Vec<Vec<Vec<f64>>> = (0..rows.len()).map(|i| (0..i).map(|j| of(i, j)).collect()).collect();
         let seeds = pairs.iter().flatten().map(Vec::len).max().unwrap_or(0);
         Self { pairs, seeds }
     }
@@ -76,7 +75,8 @@ pub(crate) fn differences(ours: &[Option<f64>], theirs: &[Option<f64>]) -> Vec<f
 /// 1986). Two schedules keep their e-value; equal evidence e of one schedule against all m - 1 others becomes about 2 e / m at worst.
 pub(crate) fn adjusted(e: &[Vec<f64>]) -> ByPair {
     let all = e.len();
-    let value = |i: usize, j: usize| e.get(i.max(j)).and_then(|row| row.get(i.min(j))).copied().unwrap_or(1.0);
+    let value =
+        |i: usize, j: usize| e.get(i.max(j)).and_then(|row| row.get(i.min(j))).copied().unwrap_or(1.0);
     // The other schedules by their evidence against i, lowest first.
     let others: Vec<Vec<(f64, usize)>> = (0..all)
         .map(|i| {
@@ -158,8 +158,10 @@ mod tests {
                 let found = adjusted(&e);
                 for (i, j) in (0..schedules).flat_map(|i| (0..i).map(move |j| (i, j))) {
                     let together = groupings(schedules).into_iter().filter(|groups| groups[i] == groups[j]);
-                    let lowest =
-                        together.filter_map(|groups| of_grouping(&groups, &e)).reduce(f64::min).expect("some");
+                    let lowest = together
+                        .filter_map(|groups| of_grouping(&groups, &e))
+                        .reduce(f64::min)
+                        .expect("some");
                     assert!(found[i][j] <= lowest * (1.0 + 1e-12), "{e:?}: {} {lowest}", found[i][j]);
                     tight += usize::from(found[i][j] > 0.999 * lowest);
                 }

@@ -95,7 +95,11 @@ pub fn compare(ranking: &Ranking, results: &[RunResult], a: &str, b: &str) -> Op
     // The choice of configs adds to the error, and so to the number of seeds that find a difference.
     // Both are for a number of seeds that is fixed before: e-values have the expected number of runs instead.
     let is_fixed = !ranking.looks.as_ref().is_some_and(Looks::is_any_time);
-    let noise = versus.error.filter(|_| is_fixed).map(|error| error * (versus.n as f64).sqrt()).filter(|sd| *sd > 0.0);
+    let noise = versus
+        .error
+        .filter(|_| is_fixed)
+        .map(|error| error * (versus.n as f64).sqrt())
+        .filter(|sd| *sd > 0.0);
     let level = ranking.family.level;
     let detectable = noise.and_then(|sd| Some(detectable(versus.n, level, 0.8)? * sd));
     let undecided = versus.p.is_none_or(|p| p >= ALPHA);

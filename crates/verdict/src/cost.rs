@@ -88,8 +88,7 @@ fn played_by_e_values(losses: &[Vec<f64>], looks: &Looks) -> Vec<usize> {
             continue;
         }
         // In the order of a ranking, schedules that continue come first.
-        let order: Vec<usize> =
-            order(losses, &seeds.iter().map(|own| n.min(*own)).collect::<Vec<_>>());
+        let order: Vec<usize> = order(losses, &seeds.iter().map(|own| n.min(*own)).collect::<Vec<_>>());
         let is_active = |i: &&usize| seeds.get(**i) == Some(&most);
         let active: Vec<usize> = order.iter().filter(is_active).copied().collect();
         let Some((leader, others)) = active.split_first() else { break };

@@ -145,7 +145,8 @@ impl Family {
             let pairs: Vec<Pair> = others()
                 .map(|(j, theirs)| {
                     let differences = differences(ours.judged, theirs.judged);
-                    let cut = |member: &Member<'_>| member.judged.iter().take(differences.len()).copied().collect();
+                    let cut =
+                        |member: &Member<'_>| member.judged.iter().take(differences.len()).copied().collect();
                     let (a, b): (Vec<Option<f64>>, Vec<Option<f64>>) = (cut(ours), cut(theirs));
                     untested(&a, &b, direction, None).with_e(at(&adjusted, j), at(&alone, j))
                 })

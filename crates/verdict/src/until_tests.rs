@@ -25,7 +25,8 @@ fn processes(losses: &[Vec<f64>], seeds: &[usize]) -> Processes {
 /// Whether any pair of equal schedules was called different after any number of seeds.
 fn is_wrong(means: &[f64], processes: &Processes) -> bool {
     let (highest, _) = processes.highest();
-    let mut pairs = highest.iter().enumerate().flat_map(|(i, row)| row.iter().enumerate().map(move |(j, e)| (i, j, e)));
+    let mut pairs =
+        highest.iter().enumerate().flat_map(|(i, row)| row.iter().enumerate().map(move |(j, e)| (i, j, e)));
     pairs.any(|(i, j, e)| means[i] == means[j] && 1.0 / e < ALPHA)
 }
 
@@ -44,7 +45,8 @@ fn simulate(seed: u64, means: &[f64], at_most: u64) -> Counted {
     for _ in 0..SWEEPS {
         let losses = simulated(&mut random, means, &looks);
         let seeds = played(&losses, &looks);
-        counted.without_stops += usize::from(is_wrong(means, &processes(&losses, &vec![usize::MAX; means.len()])));
+        counted.without_stops +=
+            usize::from(is_wrong(means, &processes(&losses, &vec![usize::MAX; means.len()])));
         counted.wrong += usize::from(is_wrong(means, &processes(&losses, &seeds)));
         counted.seeds += seeds.iter().sum::<usize>() as f64 / seeds.len() as f64 / SWEEPS as f64;
     }
@@ -115,9 +117,8 @@ fn intervals_hold_when_a_sweep_ends() {
     for _ in 0..sweeps {
         let losses = simulated(&mut random, &means, &looks);
         let seeds = played(&losses, &looks);
-        let cut = |i: usize| -> Vec<Option<f64>> {
-            losses[i].iter().take(seeds[i]).copied().map(Some).collect()
-        };
+        let cut =
+            |i: usize| -> Vec<Option<f64>> { losses[i].iter().take(seeds[i]).copied().map(Some).collect() };
         let mut all = (0..means.len()).flat_map(|a| (0..a).map(move |b| (a, b)));
         let holds = |(a, b): (usize, usize)| {
             let interval = stats::confidence_sequence(&differences(&cut(a), &cut(b)), 3.0 / ALPHA);
