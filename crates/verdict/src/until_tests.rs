@@ -45,9 +45,11 @@ fn simulate(seed: u64, means: &[f64], at_most: u64) -> Counted {
     for _ in 0..SWEEPS {
         let losses = simulated(&mut random, means, &looks);
         let seeds = played(&losses, &looks);
-        counted.without_stops +=
-            usize::from(is_wrong(means, &processes(&losses, &vec![usize::MAX; means.len()])));
-        counted.wrong += usize::from(is_wrong(means, &processes(&losses, &seeds)));
+        let without_stops = is_wrong(means, &processes(&losses, &vec![usize::MAX; means.len()]));
+        let none_stopped = seeds.iter().all(|own| *own as u64 == at_most);
+        let wrong = if none_stopped { without_stops } else { is_wrong(means, &processes(&losses, &seeds)) };
+        counted.without_stops += usize::from(without_stops);
+        counted.wrong += usize::from(wrong);
         counted.seeds += seeds.iter().sum::<usize>() as f64 / seeds.len() as f64 / SWEEPS as f64;
     }
     counted
