@@ -173,7 +173,7 @@ impl Seeds {
         }
     }
 
-    /// Whether these seeds and others are judged by e-values, on the same seeds but for their number: that may change at any time.
+    /// Whether these seeds and others are judged by e-values, and differ only in their number: that may change at any time.
     pub fn may_become(&self, other: &Seeds) -> bool {
         let is_any_time = |seeds: &Seeds| seeds.looks().is_some_and(Looks::is_any_time);
         let same = match (self, other) {

@@ -3,7 +3,7 @@
 //!
 //! Testing by betting (Shafer 2021, "Testing by betting"; Ramdas, Grünwald, Vovk and Shafer 2023, "Game-theoretic statistics and safe
 //! anytime-valid inference"; Waudby-Smith and Ramdas 2024, "Estimating means of bounded random variables by betting"). Under the null the
-//! sign of a difference is a fair coin, whatever its size and the differences before are. A bet of the share b of the wealth on the sign
+//! sign of a difference is a fair coin, for any size of it and any differences before. A bet of the share b of the wealth on the sign
 //! multiplies the wealth by 1 + b or 1 - b, so the expected wealth stays 1, and it ever reaches 1 / alpha with a probability of at most
 //! alpha (Ville 1939). The bet is b = tanh(c z): then 1 + b = 2 exp(c z) / (exp(c z) + exp(-c z)), the likelihood ratio of the sign for
 //! normal differences. z is the difference divided by the root mean square of the differences up to and including it, so the unit of the
@@ -144,7 +144,7 @@ mod tests {
         }
     }
 
-    /// Whatever the distribution, if it is symmetric. The differences may also depend on those before, as long as signs are fair.
+    /// For any distribution, if it is symmetric. The differences may also depend on those before, as long as signs are fair.
     #[test]
     fn differences_around_0_are_rarely_found_at_any_time() {
         let mut random = Normal::new(1);

@@ -39,16 +39,16 @@ impl Processes {
         self.pairs.iter().enumerate().map(row).collect()
     }
 
-    /// The highest adjusted e-value of each pair after any number of seeds, and the highest of the pair alone.
+    /// The highest adjusted e-value of each pair after any number of seeds, and the highest of the single pair.
     pub(crate) fn highest(&self) -> (ByPair, ByPair) {
         let none: ByPair = self.pairs.iter().map(|row| vec![1.0; row.len()]).collect();
-        let (mut all, mut alone) = (none.clone(), none);
+        let (mut all, mut single) = (none.clone(), none);
         for seeds in 1..=self.seeds {
             let now = self.at(seeds, |_| usize::MAX);
             raise(&mut all, &adjusted(&now));
-            raise(&mut alone, &now);
+            raise(&mut single, &now);
         }
-        (all, alone)
+        (all, single)
     }
 }
 

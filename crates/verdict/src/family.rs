@@ -135,7 +135,7 @@ impl Family {
     /// decision does not need them.
     fn at_any_time(members: &[Member<'_>], direction: Direction, rope: Option<f64>) -> Self {
         let rows: Vec<&[Option<f64>]> = members.iter().map(|member| member.judged).collect();
-        let (adjusted, alone) = Processes::new(&rows).highest();
+        let (adjusted, single) = Processes::new(&rows).highest();
         let threshold = simultaneous_threshold(members.len());
         let level = 1.0 / threshold;
         let mut family = Self { pairs: Vec::new(), verdicts: Vec::new(), level };
@@ -148,7 +148,7 @@ impl Family {
                     let cut =
                         |member: &Member<'_>| member.judged.iter().take(differences.len()).copied().collect();
                     let (a, b): (Vec<Option<f64>>, Vec<Option<f64>>) = (cut(ours), cut(theirs));
-                    untested(&a, &b, direction, None).with_e(at(&adjusted, j), at(&alone, j))
+                    untested(&a, &b, direction, None).with_e(at(&adjusted, j), at(&single, j))
                 })
                 .collect();
             let verdict = |(pair, (_, theirs)): (&Pair, (usize, &Member<'_>))| {
@@ -340,12 +340,12 @@ fn compatible((low, high): (f64, f64), p: f64) -> (f64, f64) {
 }
 
 impl Pair {
-    /// The pair with its e-value adjusted for all pairs, and that of the pair alone. With n seeds no e-value is above 2^(n - 1).
-    fn with_e(self, adjusted: f64, alone: f64) -> Pair {
+    /// The pair with its e-value adjusted for all pairs, and that of the single pair. With n seeds no e-value is above 2^(n - 1).
+    fn with_e(self, adjusted: f64, single: f64) -> Pair {
         let p_floor = (self.n > 0).then(|| 2f64.powf(1.0 - self.n as f64));
         let p = |e: f64| (self.n > 0).then(|| (1.0 / e).min(1.0));
         let e = Some(adjusted).filter(|_| self.n > 0);
-        Pair { p_raw: p(alone), e, p: p(adjusted), p_floor, ..self }
+        Pair { p_raw: p(single), e, p: p(adjusted), p_floor, ..self }
     }
 
     /// Whether the interval of the difference of these two, by e-values, is within ±`rope`.
