@@ -46,6 +46,7 @@ mod sweep_file_page;
 mod tables;
 mod tasks;
 mod together;
+mod until;
 mod verdicts;
 mod words;
 mod zoo;

@@ -307,6 +307,7 @@ fn seeds_added_later_are_reported() {
     for words in [format!("{}{}", ran.stdout, ran.stderr), shown(&sandbox)] {
         assert!(words.contains("ranking was available (earlier 3, now 6 seeds)"), "{words}");
         assert!(words.contains("require p < 0.025 instead of 0.05"), "{words}");
+        assert!(words.contains("with `decide: {until: decided, at_most: 40}` in a new sweep"), "{words}");
     }
 }
 

@@ -188,6 +188,11 @@ fn ranking() -> Vec<Field> {
         maybe("diff_high", Number, "upper end"),
         maybe("p_raw", Number, "p-value of the pair with the first schedule"),
         maybe("p", Number, "the same, adjusted for all pairs"),
+        maybe(
+            "e",
+            Number,
+            "e-value, adjusted for all pairs, if seeds are added until all is decided; then p is 1 / e",
+        ),
         maybe("p_floor", Number, "lowest p-value that this number of seeds can give"),
         maybe(
             "wins",
@@ -259,6 +264,11 @@ fn comparison() -> Vec<Field> {
         maybe("diff_high", Number, "upper end"),
         maybe("p_raw", Number, "p-value of the pair"),
         maybe("p", Number, "the same, adjusted for all pairs of the sweep"),
+        maybe(
+            "e",
+            Number,
+            "e-value, adjusted for all pairs, if seeds are added until all is decided; then p is 1 / e",
+        ),
         maybe("p_floor", Number, "lowest p-value that this number of seeds can give"),
         field("comparisons", Integer, "number of pairs that were tested together"),
         maybe("wins", Number, "number of seeds on which the first is better; equal values count half"),
@@ -279,7 +289,7 @@ fn comparison() -> Vec<Field> {
             Integer,
             "number of seeds that find the seen difference with a probability of 80 %",
         ),
-        field("expected_runs", Objects(""), "expected number of runs with planned looks, by true difference"),
+        field("expected_runs", Objects(""), "expected number of runs with looks, by true difference"),
         field("ranking", Objects("ranking"), "the two schedules in the ranking"),
         field("seeds", Objects(""), "`seed`, the value of each schedule under its name, `difference`"),
         field(
@@ -300,7 +310,7 @@ fn plan() -> Vec<Field> {
         maybe(
             "expected_deciding_trials",
             Objects(""),
-            "their expected number with planned looks, by true difference",
+            "their expected number with looks, by true difference",
         ),
         field("runs_asked", Integer, "number of runs of the grid"),
         field("trials", Integer, "number of distinct trials among them"),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use orchestrator::{Missing, Options, SharingChecked, Verified};
 use schedule::problem::counted;
+use spec::looks::Rule;
 use spec::protocol::{AtLook, Look, Outcome};
 use store::TrialRecord;
 use sweep::rounds::Decision;
@@ -18,8 +19,14 @@ use crate::words::title;
 pub(crate) fn printer(quiet: bool) -> impl FnMut(Event<'_>) {
     let mut progress = None;
     let mut steps = 0;
+    let mut repeats = false;
     move |event| match event {
-        Event::RoundStarted(round) => progress = started(round, steps, quiet),
+        Event::RoundStarted(round) => {
+            if !quiet && !repeats {
+                say(opening(round));
+            }
+            (progress, repeats) = (started(round, steps, quiet), true);
+        }
         Event::Trial(event) => progress.iter_mut().for_each(|progress: &mut Progress| progress.on(event)),
         Event::EndedElsewhere(ended) => progress.iter_mut().for_each(|progress| progress.elsewhere(ended)),
         Event::RoundEnded => steps = progress.take().map_or(steps, Progress::finish),
@@ -28,7 +35,12 @@ pub(crate) fn printer(quiet: bool) -> impl FnMut(Event<'_>) {
             Some(progress) => progress.say(&sharing_text(checked)),
             None => say(sharing_text(checked)),
         },
-        Event::Decided(decision) => say(decided(decision)),
+        // The next round has one more seed of the same schedules.
+        Event::Decided(decision) if is_unchanged(decision) => {}
+        Event::Decided(decision) => {
+            repeats = false;
+            say(decided(decision));
+        }
         Event::Retraining(row) => retraining(quiet)(row),
         Event::Verified(verified) => verified_text(verified).iter().for_each(say),
     }
@@ -45,10 +57,17 @@ pub(crate) fn retraining(quiet: bool) -> impl FnMut(&TrialRecord) {
 
 /// `before`: steps of the earlier rounds.
 fn started(round: &Round<'_>, before: u64, quiet: bool) -> Option<Progress> {
-    if !quiet {
-        say(opening(round));
-    }
     (!round.missing.is_empty()).then(|| Progress::new(round, before, quiet))
+}
+
+/// Whether one more seed has decided nothing: after each seed that would be a line too many.
+pub(crate) fn is_unchanged(decision: &Decision) -> bool {
+    match decision {
+        Decision::Looked { rule: Rule::AnyTime, look, .. } => {
+            look.outcomes.iter().all(|at| at.outcome == Outcome::Continued)
+        }
+        _ => false,
+    }
 }
 
 /// A decision as text.
@@ -70,20 +89,18 @@ pub(crate) fn decided(decision: &Decision) -> String {
                 .map(|config| format!("{} at lr {}", config.schedule, report::short(config.base_lr)));
             let each: Vec<String> = each.collect();
             format!(
-                "chosen on {}: {}; {deciding_seeds} fresh seeds decide{}",
+                "chosen on {}: {}; {}{deciding_seeds} fresh seeds decide{}",
                 counted(tuning_seeds, "tuning seed"),
                 each.join(", "),
-                looks
-                    .as_ref()
-                    .map(|looks| format!(", with looks at {}", report::looks::numbers(looks)))
-                    .unwrap_or_default()
+                if looks.is_some() { "at most " } else { "" },
+                looks.as_ref().map(|looks| format!(", {}", report::looks::with(looks))).unwrap_or_default()
             )
         }
-        Decision::Looked { look, next, saved } => looked(look, *next, *saved),
+        Decision::Looked { look, next, saved, .. } => looked(look, *next, *saved),
     }
 }
 
-/// A planned look as text, one sentence for each budget.
+/// A look as text, one sentence for each budget.
 fn looked(look: &Look, next: u64, saved: u64) -> String {
     let budgets: BTreeSet<u64> = look.outcomes.iter().map(|at| at.chosen.steps).collect();
     let mut parts = Vec::new();

@@ -8,8 +8,8 @@ use verdict::numbers::{Rounding, rounded, short};
 use verdict::pair::ALPHA;
 use verdict::ranking::Line;
 
-use crate::looks::numbers;
-use crate::ranking_rows::{p_value, wins};
+use crate::looks::with;
+use crate::ranking_rows::{e_value, p_value, wins};
 use crate::rows::Rows;
 
 /// The verdict and its numbers in one sentence.
@@ -53,6 +53,15 @@ fn evidence(comparison: &Comparison) -> String {
         (Some(_), _, Some(floor)) if floor >= ALPHA => {
             format!(", no difference can be significant with {}", counted(n, "seed"))
         }
+        (Some(p), ..) if comparison.versus.e.is_some() => format!(
+            ", e = {}{}, p = {} at any number of seeds",
+            e_value(comparison.versus.e),
+            match comparison.pairs_tested {
+                0 | 1 => String::new(),
+                pairs => format!(" adjusted for the {pairs} pairs of this sweep"),
+            },
+            p_value(Some(p))
+        ),
         (Some(p), Some(raw), _) if comparison.pairs_tested > 1 => format!(
             ", p = {} adjusted for the {} pairs of this sweep (unadjusted p = {})",
             p_value(Some(p)),
@@ -142,15 +151,15 @@ pub fn details(comparison: &Comparison) -> Vec<String> {
     details
 }
 
-/// The expected number of runs with planned looks, for several true differences.
+/// The expected number of runs with looks, for several true differences.
 fn cost(comparison: &Comparison) -> Option<String> {
     let looks = comparison.ranking.looks.as_ref()?;
     let each = |number: fn(&Expected) -> String| -> String {
         comparison.expected.iter().map(number).collect::<Vec<_>>().join(", ")
     };
     Some(format!(
-        "a sweep of these two with looks at {} takes {} deciding runs on average if the true difference is {} standard deviations",
-        numbers(looks),
+        "a sweep of these two {} takes {} deciding runs on average if the true difference is {} standard deviations",
+        with(looks),
         each(|at| format!("{:.0}", at.runs)),
         each(|at| short(at.difference))
     ))

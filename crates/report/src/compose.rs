@@ -177,6 +177,7 @@ fn ranked(ranking: &Ranking, line: &Line, material: &Material) -> RankedSchedule
         interval: line.versus.interval,
         p_raw: line.versus.p_raw,
         p: line.versus.p.filter(|_| ranking.can_decide()),
+        e: line.versus.e,
         ranks: rank_range(line.ranks, line.verdict),
         verdict: line.verdict.name().to_owned(),
         wins: (line.versus.n > 0).then_some((line.versus.wins, line.versus.n)),

@@ -83,6 +83,8 @@ pub struct RankedSchedule {
     pub p_raw: Option<f64>,
     /// p-value adjusted for all pairs; `None` if there are too few seeds for any to be significant.
     pub p: Option<f64>,
+    /// e-value adjusted for all pairs, if e-values judge.
+    pub e: Option<f64>,
     /// Its range of ranks, as in `2-4`.
     pub ranks: String,
     /// `first`, `better`, `worse`, `equivalent`, `same` or `undecided`.

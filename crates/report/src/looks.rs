@@ -1,14 +1,28 @@
-//! Planned looks in words: in sentences of the screen, of the ranking and of the report.
+//! Looks at the deciding seeds in words: in sentences of the screen, of the ranking and of the report.
 
 use schedule::problem::counted;
 use verdict::cost::Expected;
-use verdict::looks::Looks;
+use verdict::looks::{Looks, continues};
 use verdict::ranking::Ranking;
 
 use crate::rows::Rows;
 
+/// The looks, as in `with looks at 8, 12 and 20 seeds`.
+pub fn with(looks: &Looks) -> String {
+    match (looks.is_any_time(), looks.seeds.first(), looks.seeds.last()) {
+        (true, Some(first), Some(last)) if first < last => {
+            format!("with seeds added from {first} to {last} until all is decided")
+        }
+        _ => format!(
+            "with {} at {}",
+            if looks.seeds.len() == 1 { "one look" } else { "looks" },
+            numbers(looks)
+        ),
+    }
+}
+
 /// The numbers of seeds, as in `8, 12 and 20 seeds`.
-pub fn numbers(looks: &Looks) -> String {
+fn numbers(looks: &Looks) -> String {
     let numbers: Vec<String> = looks.seeds.iter().map(u64::to_string).collect();
     match numbers.split_last() {
         Some((last, [])) => format!("{last} seeds"),
@@ -22,9 +36,12 @@ pub fn continued(schedules: usize) -> String {
     format!("{} {}", counted(schedules, "schedule"), if schedules == 1 { "continues" } else { "continue" })
 }
 
-/// The decisions of the looks of a ranking, and how many runs they saved. `None` without planned looks.
+/// The decisions of the looks of a ranking, and how many runs they saved. `None` without looks.
 pub(crate) fn note(ranking: &Ranking) -> Option<String> {
     let looks = ranking.looks.as_ref()?;
+    if looks.is_any_time() {
+        return Some(until_note(ranking, looks));
+    }
     let lines = || ranking.lines.iter().filter(|line| line.has_results());
     let stopped_at = |seeds: u64| lines().filter(|line| line.requested() as u64 == seeds).count();
     let before_last = looks.seeds.iter().filter(|seeds| **seeds < looks.most());
@@ -35,8 +52,7 @@ pub(crate) fn note(ranking: &Ranking) -> Option<String> {
         .collect();
     let most = looks.most() * lines().count() as u64;
     let runs: u64 = lines().map(|line| line.requested() as u64).sum();
-    let stops = if lines().any(|line| line.missing > 0) {
-        // A schedule whose runs are complete may continue once the others have reached the look.
+    let stops = if is_open(ranking) {
         "deciding runs are still missing".to_owned()
     } else if stops.is_empty() {
         "no schedule ended before the last look".to_owned()
@@ -48,6 +64,37 @@ pub(crate) fn note(ranking: &Ranking) -> Option<String> {
          come first",
         numbers(looks)
     ))
+}
+
+/// Whether deciding runs are missing: of the last look, or of the next one.
+fn is_open(ranking: &Ranking) -> bool {
+    let is_missing = ranking.lines.iter().any(|line| line.has_results() && line.missing > 0);
+    is_missing || continues(ranking)
+}
+
+/// The same for e-values.
+fn until_note(ranking: &Ranking, looks: &Looks) -> String {
+    let lines = || ranking.lines.iter().filter(|line| line.has_results());
+    let runs: u64 = lines().map(|line| line.requested() as u64).sum();
+    let most = looks.most() * lines().count() as u64;
+    let last = lines().filter(|line| line.requested() as u64 == looks.most()).count();
+    let state = if is_open(ranking) {
+        "deciding runs are still missing".to_owned()
+    } else {
+        let saved = format!("{} of {most} deciding runs saved", most.saturating_sub(runs));
+        match last {
+            0 => format!("all is decided; {saved}"),
+            n => format!(
+                "{} got all {} seeds (raise `at_most` and run again to add more); {saved}",
+                counted(n, "schedule"),
+                looks.most()
+            ),
+        }
+    };
+    format!(
+        "seeds are added until all is decided: {state}; e, p and intervals hold at any number of seeds, however often you look and add \
+         seeds; schedules with more seeds come first"
+    )
 }
 
 /// The expected number of deciding runs, one row for each difference. `most`: number of runs that are needed at most.

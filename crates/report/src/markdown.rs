@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::document::{Document, RankedSchedule};
-use crate::ranking_rows::{ACCURACY, Center, P_ADJUSTED, P_RAW, TOO_FEW, p_value, wins};
+use crate::ranking_rows::{ACCURACY, Center, TOO_FEW, e_value, evidence, p_value, wins};
 use verdict::numbers::{Rounding, accuracy, capital, short};
 
 /// The document as Markdown, ending with a line break.
@@ -50,6 +50,11 @@ fn has_family(document: &Document) -> bool {
     document.pairs_tested > 1
 }
 
+/// Whether e-values judge.
+fn is_any_time(document: &Document) -> bool {
+    document.ranking.iter().any(|line| line.e.is_some())
+}
+
 fn has_accuracy(document: &Document) -> bool {
     document.ranking.iter().any(|line| line.accuracy.is_some())
 }
@@ -57,7 +62,7 @@ fn has_accuracy(document: &Document) -> bool {
 /// The column headings. The accuracy is the last column, if there is one.
 pub(crate) fn head(document: &Document) -> Vec<&str> {
     let mut head = vec!["rank", "schedule", "best lr", &document.metric, "vs first", "95 % interval"];
-    head.extend(if has_family(document) { &[P_RAW, P_ADJUSTED][..] } else { &["p"] });
+    head.extend(evidence(has_family(document), is_any_time(document)));
     head.extend(["wins", "seeds", "diverged"]);
     if has_accuracy(document) {
         head.push(ACCURACY);
@@ -89,7 +94,9 @@ pub(crate) fn row(document: &Document, line: &RankedSchedule) -> Vec<String> {
         line.diff.map(signed).unwrap_or_default(),
         line.interval.map(|(low, high)| format!("{} to {}", signed(low), signed(high))).unwrap_or_default(),
     ];
-    if has_family(document) {
+    if is_any_time(document) {
+        cells.push(e_value(line.e));
+    } else if has_family(document) {
         cells.push(p_value(line.p_raw));
     }
     cells.push(if line.p_raw.is_some() && line.p.is_none() { TOO_FEW.to_owned() } else { p_value(line.p) });

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use verdict::family::Verdict;
+use verdict::looks::Looks;
 use verdict::numbers::{Rounding, accuracy, rounded, short};
 use verdict::pair::ALPHA;
 use verdict::ranking::{Edge, Line, Protocol, Ranking};
@@ -18,6 +19,9 @@ pub(crate) const ACCURACY: &str = "test acc.";
 const REACHED: &str = "reached";
 const SECONDS: &str = "seconds";
 
+/// Heading of the e-value of a pair, adjusted for all pairs.
+pub(crate) const E: &str = "e";
+
 /// Headings of the unadjusted p-value of a pair, and of its p-value adjusted for all pairs.
 pub(crate) const P_RAW: &str = "p raw";
 pub(crate) const P_ADJUSTED: &str = "p adj.";
@@ -29,7 +33,7 @@ pub(crate) const TOO_FEW: &str = "too few seeds";
 type Column = (&'static str, fn(usize, &Line) -> Cell);
 
 /// The columns for programs, in full precision.
-const COLUMNS: [Column; 29] = [
+const COLUMNS: [Column; 30] = [
     ("rank", |i, line| line.has_results().then_some(i + 1).into()),
     ("rank_low", |_, line| line.ranks.map(|(low, _)| low).into()),
     ("rank_high", |_, line| line.ranks.map(|(_, high)| high).into()),
@@ -47,6 +51,7 @@ const COLUMNS: [Column; 29] = [
     ("diff_high", |_, line| line.versus.interval.map(|(_, high)| high).into()),
     ("p_raw", |_, line| line.versus.p_raw.into()),
     ("p", |_, line| line.versus.p.into()),
+    ("e", |_, line| line.versus.e.into()),
     ("p_floor", |_, line| line.versus.p_floor.into()),
     ("wins", |_, line| (line.versus.n > 0).then_some(line.versus.wins).into()),
     ("verdict", |_, line| line.has_results().then(|| line.verdict.name()).into()),
@@ -73,12 +78,11 @@ pub fn rows(ranking: &Ranking) -> Rows {
 
 /// The ranking for people: rounded to what the spread over seeds supports.
 pub fn table(ranking: &Ranking) -> Rows {
-    let is_family = ranking.family.pairs_tested() > 1;
-    let p = if is_family { &[P_RAW, P_ADJUSTED][..] } else { &["p"] };
+    let p = evidence(ranking.family.pairs_tested() > 1, is_any_time(ranking));
     let columns = ["rank", "schedule", "best lr", &ranking.metric.title, "vs first", "95 % interval"];
     let rest = ["wins", "seeds", REACHED, SECONDS, "diverged", ACCURACY, "steps"];
     let mut rows = Rows::new(columns.into_iter().chain(p.iter().copied()).chain(rest));
-    rows.rows = ranking.lines.iter().map(|line| row(ranking, line, is_family)).collect();
+    rows.rows = ranking.lines.iter().map(|line| row(ranking, line)).collect();
     if ranking.lines.iter().all(|line| line.test_accuracy.is_none()) {
         rows.remove(ACCURACY);
     }
@@ -89,7 +93,22 @@ pub fn table(ranking: &Ranking) -> Rows {
     rows
 }
 
-fn row(ranking: &Ranking, line: &Line, is_family: bool) -> Vec<Cell> {
+/// The headings of the evidence against the first schedule, for a family of pairs, and for e-values.
+pub(crate) fn evidence(is_family: bool, is_any_time: bool) -> &'static [&'static str] {
+    match (is_family, is_any_time) {
+        (true, true) => &[E, P_ADJUSTED],
+        (false, true) => &[E, "p"],
+        (true, false) => &[P_RAW, P_ADJUSTED],
+        (false, false) => &["p"],
+    }
+}
+
+/// Whether e-values judge.
+pub(crate) fn is_any_time(ranking: &Ranking) -> bool {
+    ranking.looks.as_ref().is_some_and(Looks::is_any_time)
+}
+
+fn row(ranking: &Ranking, line: &Line) -> Vec<Cell> {
     let rounding = Rounding::of(line.mean, line.sd);
     let signed = |x: f64| rounding.signed(x);
     let mut cells = vec![
@@ -103,7 +122,9 @@ fn row(ranking: &Ranking, line: &Line, is_family: bool) -> Vec<Cell> {
             .map(|(low, high)| format!("{} to {}", signed(low), signed(high)))
             .unwrap_or_default(),
     ];
-    if is_family {
+    if is_any_time(ranking) {
+        cells.push(e_value(line.versus.e));
+    } else if ranking.family.pairs_tested() > 1 {
         cells.push(p_value(line.versus.p_raw));
     }
     cells.push(match line.versus.p {
@@ -157,13 +178,11 @@ pub(crate) fn column_notes(ranking: &Ranking) -> Vec<String> {
 /// Footnotes that explain the tests.
 fn test_notes(ranking: &Ranking) -> Vec<String> {
     let pairs = ranking.family.pairs_tested();
-    let mut notes = if pairs > 1 {
+    let mut notes = if is_any_time(ranking) {
+        e_notes(ranking, pairs)
+    } else if pairs > 1 {
         vec![
-            format!(
-                "rank: range of possible ranks, from 1 + number of significantly better schedules to {} - number of significantly \
-                 worse ones",
-                ranking.lines.iter().filter(|line| line.ranks.is_some()).count()
-            ),
+            rank_note(ranking),
             format!(
                 "p raw: exact sign-flip test against the first schedule, paired by seed; p adj.: corrected for all {pairs} \
                  pairs of schedules (step-down maxT); significant: p adj. < {ALPHA}"
@@ -175,12 +194,43 @@ fn test_notes(ranking: &Ranking) -> Vec<String> {
     } else {
         vec![format!("p: exact sign-flip test, paired by seed; significant: p < {ALPHA}")]
     };
-    if ranking.lines.iter().any(|line| line.verdict == Verdict::Equivalent) {
+    let is_equivalent = |line: &Line| line.verdict == Verdict::Equivalent;
+    if is_any_time(ranking) && ranking.lines.iter().any(is_equivalent) {
+        notes.push("~: equivalent to the first schedule: the 95 % interval is within ± rope".to_owned());
+    } else if ranking.lines.iter().any(is_equivalent) {
         notes.push(
             "~: equivalent to the first schedule: the difference is within the limits of --rope (two one-sided tests)"
                 .to_owned(),
         );
     }
+    notes
+}
+
+fn rank_note(ranking: &Ranking) -> String {
+    format!(
+        "rank: range of possible ranks, from 1 + number of significantly better schedules to {} - number of significantly worse ones",
+        ranking.lines.iter().filter(|line| line.ranks.is_some()).count()
+    )
+}
+
+/// Footnotes that explain e-values.
+fn e_notes(ranking: &Ranking, pairs: usize) -> Vec<String> {
+    let (corrected, p, all) = match pairs {
+        0 | 1 => (String::new(), "p", String::new()),
+        _ => (
+            format!(", corrected for all {pairs} pairs of schedules"),
+            P_ADJUSTED,
+            format!(" for all {pairs} pairs and"),
+        ),
+    };
+    let mut notes = if pairs > 1 { vec![rank_note(ranking)] } else { Vec::new() };
+    notes.push(format!(
+        "{E}: e-value, the evidence that the schedule differs from the first, paired by seed{corrected}; {p} = 1 / {E}; significant: \
+         {p} < {ALPHA}"
+    ));
+    notes.push(format!(
+        "95 % interval: of the difference to the first schedule, simultaneous{all} at all numbers of seeds; empty while it is unbounded"
+    ));
     notes
 }
 
@@ -207,6 +257,16 @@ pub(crate) fn p_value(p: Option<f64>) -> String {
         Some(p) if p < 0.0001 => "<0.0001".to_owned(),
         Some(p) if p < 0.001 => format!("{p:.4}"),
         Some(p) => format!("{p:.3}"),
+        None => String::new(),
+    }
+}
+
+/// An e-value for people.
+pub(crate) fn e_value(e: Option<f64>) -> String {
+    match e {
+        Some(e) if e >= 10_000.0 => ">10000".to_owned(),
+        Some(e) if e >= 100.0 => format!("{e:.0}"),
+        Some(e) => format!("{e:.1}"),
         None => String::new(),
     }
 }

@@ -26,6 +26,7 @@ pub mod sweep_file;
 mod task;
 pub mod transfer;
 pub mod trial;
+mod until;
 mod world;
 pub mod yaml;
 

@@ -1,5 +1,5 @@
 //! Planned looks: the numbers of deciding seeds after which a sweep judges, and the part of the significance level that each look
-//! spends. Only numbers and the reader of `decide: {looks: [...]}`: `verdict` judges.
+//! spends. Only numbers and the reader of `decide: {looks: [...]}`: `verdict` judges. `until` reads the form without planned looks.
 
 use schedule::fields::{Field, Fields, number_where};
 use schedule::problem::{Problem, all};
@@ -15,17 +15,33 @@ const POWER: f64 = 1.5;
 /// A look spends slightly more than its highest attainable p-value, so that this p-value is below what it spends.
 const MARGIN: f64 = 0.02;
 
+/// How the results at a look are judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// By exact tests, each at its part of the significance level: valid at the planned looks only.
+    Planned,
+    /// By e-values, which are valid at any number of seeds: further looks may be added at any time.
+    AnyTime,
+}
+
 /// The looks of a sweep.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Looks {
-    /// Number of deciding seeds at each look, in ascending order; at least two.
+    /// Number of deciding seeds at each look, in ascending order; at least two if they are planned.
     pub seeds: Vec<u64>,
     /// The smallest difference that matters, above 0. A schedule that is equivalent to the leader within it, or that will hardly
     /// become different, gets no more seeds.
     pub rope: Option<f64>,
+    /// How the results are judged.
+    pub rule: Rule,
 }
 
 impl Looks {
+    /// Whether the results are judged by e-values.
+    pub fn is_any_time(&self) -> bool {
+        self.rule == Rule::AnyTime
+    }
+
     /// Number of deciding seeds at the last look.
     pub fn most(&self) -> u64 {
         self.seeds.last().copied().unwrap_or(0)
@@ -62,7 +78,7 @@ impl Looks {
 }
 
 /// The lowest p-value of the exact sign-flip test with n seeds, for any number of schedules.
-fn lowest_p(n: u64) -> f64 {
+pub(crate) fn lowest_p(n: u64) -> f64 {
     2.0_f64.powf(1.0 - n as f64)
 }
 
@@ -76,7 +92,7 @@ pub(crate) fn looks(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Lo
     let above_0 = number_where("a number above 0, the smallest difference that matters", |x| x > 0.0);
     let rope = fields.read_or("rope", None, problems, |field| above_0(field).map(Some));
     fields.finish(problems);
-    (problems.len() == before).then_some(Looks { seeds: seeds?, rope: rope? })
+    (problems.len() == before).then_some(Looks { seeds: seeds?, rope: rope?, rule: Rule::Planned })
 }
 
 fn numbers(field: &Field<'_>) -> Result<Vec<u64>, Vec<Problem>> {
@@ -96,7 +112,7 @@ fn numbers(field: &Field<'_>) -> Result<Vec<u64>, Vec<Problem>> {
         let message = format!("a look at {next} seeds can't follow a look at {n}: the numbers must rise");
         return Err(field.problem(message).into());
     }
-    let looks = Looks { seeds, rope: None };
+    let looks = Looks { seeds, rope: None, rule: Rule::Planned };
     match looks.powerless() {
         Some((n, level)) => Err(powerless(field, n, level).into()),
         None => Ok(looks.seeds),
@@ -130,7 +146,7 @@ mod tests {
     use super::*;
 
     fn of(seeds: &[u64]) -> Looks {
-        Looks { seeds: seeds.to_vec(), rope: None }
+        Looks { seeds: seeds.to_vec(), rope: None, rule: Rule::Planned }
     }
 
     #[test]

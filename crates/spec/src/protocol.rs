@@ -7,6 +7,7 @@ use schedule::tree::Value;
 
 use crate::axes::is_axis;
 use crate::looks::{Looks, looks};
+use crate::until::{is_until, until};
 use crate::yaml;
 
 /// The seeds of a sweep.
@@ -172,6 +173,16 @@ impl Seeds {
         }
     }
 
+    /// Whether these seeds and others are judged by e-values, and differ only in their number: that may change at any time.
+    pub fn may_become(&self, other: &Seeds) -> bool {
+        let is_any_time = |seeds: &Seeds| seeds.looks().is_some_and(Looks::is_any_time);
+        let same = match (self, other) {
+            (Seeds::Split { tune, .. }, Seeds::Split { tune: others, .. }) => tune == others,
+            _ => false,
+        };
+        same && is_any_time(self) && is_any_time(other)
+    }
+
     /// Number of runs of each config that choose.
     pub fn choosing(&self) -> u64 {
         match self {
@@ -213,7 +224,7 @@ const FORM: &str =
     "the number of seeds (1 to 100000), a list of seeds as in [1, 2, 3], or {tune: 2, decide: 8}";
 
 /// `8` means the seeds 0 to 7; a list names the seeds; `{tune: 2, decide: 8}` chooses on 2 seeds and judges on 8 others;
-/// `decide: {looks: [8, 12, 20]}` judges after 8, 12 and 20 of them.
+/// `decide: {looks: [8, 12, 20]}` judges after 8, 12 and 20 of them; `decide: {until: decided, at_most: 40}` after each further seed.
 pub(crate) fn seeds(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Seeds> {
     if !matches!(field.tree.value, Value::Map(_)) {
         return list(field, 0).map(Seeds::All).map_err(|found| problems.extend(found)).ok();
@@ -249,7 +260,8 @@ pub(crate) fn seeds(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Se
     let first = tune.iter().flatten().max().map_or(0, |last| last + 1);
     let (seeds, looks) = match &decide.tree.value {
         Value::Map(_) if !is_axis(decide.tree) => {
-            let looks = looks(&decide, problems)?;
+            let looks =
+                if is_until(decide.tree) { until(&decide, problems)? } else { looks(&decide, problems)? };
             (Some((first..first.saturating_add(looks.most())).collect()), Some(looks))
         }
         _ => (list(&decide, first).map_err(|found| problems.extend(found)).ok(), None),
@@ -270,6 +282,11 @@ pub(crate) fn seeds(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Se
 fn each(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Seeds> {
     let count = match (&field.tree.value, field.tree.integer()) {
         (_, Some(_)) => list(field, 0).map(|seeds| Seeds::Each { seeds: seeds.len() as u64, looks: None }),
+        (Value::Map(_), _) if is_until(field.tree) => {
+            let message = "`until` can't be combined with `each`: another `at_most` would change the seeds of every schedule";
+            let hint = "use {tune: 2, decide: {until: decided, at_most: 40}}";
+            Err(field.problem(message).with_hint(hint).into())
+        }
         (Value::Map(_), _) if !is_axis(field.tree) => {
             let looks = looks(field, problems)?;
             Ok(Seeds::Each { seeds: looks.most(), looks: Some(looks) })

@@ -329,7 +329,7 @@ fn seeds() -> Json {
     let count = json!({ "type": "integer", "minimum": 1, "maximum": 100_000 });
     let list = json!({ "type": "array", "minItems": 1, "uniqueItems": true, "items": { "type": "integer", "minimum": 0 } });
     let some = json!({ "anyOf": [count, list] });
-    let decide = json!({ "anyOf": [count, list, looks()] });
+    let decide = json!({ "anyOf": [count, list, looks(), until()] });
     json!({
         "description": "number of seeds (0, 1, ...), a list of seeds, {tune: 2, decide: 8} to choose lrs on 2 seeds and judge \
                         them on 8 others, or {each: 8} for separate seeds for each schedule",
@@ -373,6 +373,30 @@ fn looks() -> Json {
             ("rope", property(rope, "the smallest difference that matters", None)),
         ],
         &["looks"],
+    )
+}
+
+fn until() -> Json {
+    let count = json!({ "type": "integer", "minimum": 1, "maximum": 100_000 });
+    let rope = json!({ "type": "number", "exclusiveMinimum": 0 });
+    object(
+        &[
+            (
+                "until",
+                property(json!({ "enum": ["decided"] }), "adds seeds until all schedules are decided", None),
+            ),
+            (
+                "at_most",
+                property(
+                    count.clone(),
+                    "the largest number of deciding seeds, which may be raised later",
+                    None,
+                ),
+            ),
+            ("every", property(count, "how many seeds are added at a time", Some(json!(1)))),
+            ("rope", property(rope, "the smallest difference that matters", None)),
+        ],
+        &["until", "at_most"],
     )
 }
 

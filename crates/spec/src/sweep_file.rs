@@ -214,9 +214,9 @@ fn spec(
 const MOST_WITH_ROPE: usize = 8;
 
 fn too_many_for_rope(spec: &Spec, seeds: &Tree) -> Option<Problem> {
-    let rope = spec.seeds.looks()?.rope;
+    let looks = spec.seeds.looks().filter(|looks| !looks.is_any_time())?;
     let schedules = spec.schedules.len();
-    (rope.is_some() && schedules > MOST_WITH_ROPE).then(|| {
+    (looks.rope.is_some() && schedules > MOST_WITH_ROPE).then(|| {
         let message = format!(
             "planned looks with `rope` need at most {MOST_WITH_ROPE} schedules, but there are {schedules}: with more, equal schedules \
              are called different too often"

@@ -3,6 +3,7 @@
 
 mod choose;
 mod curtail;
+mod e_process;
 mod joint;
 mod paired;
 pub mod random;
@@ -14,6 +15,7 @@ mod wilson;
 
 pub use choose::{Choice, Losses, choice_error, cross_fit};
 pub use curtail::conditional_power;
+pub use e_process::{confidence_sequence, e_process, highest_e};
 pub use joint::{bonferroni, joint_flips, simultaneous};
 pub use paired::{Paired, detectable, paired, pairs_needed, power};
 pub use random::Normal;

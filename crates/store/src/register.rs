@@ -47,7 +47,7 @@ async fn planned_seeds(conn: Conn<'_>, sweep: &str) -> Result<Option<Seeds>, Fau
 
 /// Records the number of seeds at which the ranking could be looked at, if all judging runs have ended and the plan
 /// adds seeds to them. `planned`: the seeds of the file so far. If they are the same now, a planned look has added seeds, not a user who saw
-/// the ranking.
+/// the ranking; and e-values hold whenever seeds are added.
 async fn record_look(mut conn: Conn<'_>, plan: &Plan, planned: Option<&Seeds>) -> Result<(), Fault> {
     let judging = plan.cells.iter().filter(|cell| cell.purpose != Purpose::Tune);
     let judging: HashMap<&str, u64> = judging
@@ -70,7 +70,10 @@ async fn record_look(mut conn: Conn<'_>, plan: &Plan, planned: Option<&Seeds>) -
     }
     let seen = before.iter().map(|(_, seed, _)| *seed).collect::<HashSet<_>>().len();
     let ended = before.iter().all(|(.., status)| status == "done" || status == "diverged");
-    let is_planned = planned.is_some() && planned == seeds_of(&plan.text).as_ref();
+    let now_planned = seeds_of(&plan.text);
+    let is_planned = planned
+        .zip(now_planned.as_ref())
+        .is_some_and(|(before, after)| before == after || before.may_become(after));
     if is_planned || !ended || seen >= judging.values().collect::<HashSet<_>>().len() {
         return Ok(());
     }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use spec::looks::Looks;
+use spec::looks::{Looks, Rule};
 use spec::protocol::{AddedLr, Chosen, Decisions, Look, Outcome, Seeds};
 use spec::{Plan, Spec};
 use store::{Status, TrialRecord};
@@ -33,13 +33,15 @@ pub enum Decision {
         configs: Vec<Chosen>,
         /// Number of tuning seeds.
         tuning_seeds: u64,
-        /// Number of deciding seeds. With planned looks, at most.
+        /// Number of deciding seeds. With looks, at most.
         deciding_seeds: u64,
-        /// The planned looks.
+        /// The looks.
         looks: Option<Looks>,
     },
-    /// The results at a planned look decide which schedules get more seeds.
+    /// The results at a look decide which schedules get more seeds.
     Looked {
+        /// How it judges.
+        rule: Rule,
         /// Its decisions.
         look: Look,
         /// Number of deciding seeds at the next look.
@@ -230,7 +232,7 @@ fn looked(
     decisions.looks.push(look.clone());
     let stopped = look.outcomes.iter().filter(|at| at.outcome != Outcome::Continued).count() as u64;
     let saved = stopped * (looks.most() - seeds);
-    Some(Next { decisions, new: vec![Decision::Looked { look, next: *next, saved }] })
+    Some(Next { decisions, new: vec![Decision::Looked { rule: looks.rule, look, next: *next, saved }] })
 }
 
 /// The results of a plan's runs. `None` if some have not ended.

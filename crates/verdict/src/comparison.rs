@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use spec::looks::Looks;
 use stats::{detectable, pairs_needed, wilson};
 
 use crate::cost::{Expected, expected_runs};
@@ -41,7 +42,7 @@ pub struct Comparison {
     pub by_lr: Vec<AtLr>,
     /// How stable the choice of lrs is.
     pub retuned: Option<Retuned>,
-    /// The expected number of runs of such a comparison of these two schedules only, if the sweep has planned looks.
+    /// The expected number of runs of such a comparison of these two schedules only, if the sweep has looks at its deciding seeds.
     pub expected: Vec<Expected>,
 }
 
@@ -92,7 +93,13 @@ pub fn compare(ranking: &Ranking, results: &[RunResult], a: &str, b: &str) -> Op
         results.iter().filter(|run| run.trial.schedule == a || run.trial.schedule == b).cloned().collect();
     let (correlation, variance_ratio) = pairing(ours, theirs, versus.sd).unzip();
     // The choice of configs adds to the error, and so to the number of seeds that find a difference.
-    let noise = versus.error.map(|error| error * (versus.n as f64).sqrt()).filter(|sd| *sd > 0.0);
+    // Both are for a number of seeds that is fixed before: e-values have the expected number of runs instead.
+    let is_fixed = !ranking.looks.as_ref().is_some_and(Looks::is_any_time);
+    let noise = versus
+        .error
+        .filter(|_| is_fixed)
+        .map(|error| error * (versus.n as f64).sqrt())
+        .filter(|sd| *sd > 0.0);
     let level = ranking.family.level;
     let detectable = noise.and_then(|sd| Some(detectable(versus.n, level, 0.8)? * sd));
     let undecided = versus.p.is_none_or(|p| p >= ALPHA);

@@ -1,11 +1,13 @@
-//! The cost of planned looks before anything is trained: the expected number of deciding runs, by simulation.
+//! The cost of looks at the deciding seeds before anything is trained: the expected number of deciding runs, by simulation.
 
 use spec::looks::Looks;
 use spec::protocol::Outcome;
 use stats::Normal;
 
+use crate::anytime::{Processes, adjusted, raise};
 use crate::family::{Family, Member};
 use crate::looks::outcomes;
+use crate::pair::ALPHA;
 use crate::score::Direction;
 
 /// How much worse all schedules but the best are, in standard deviations of the paired difference.
@@ -27,7 +29,7 @@ pub struct Expected {
 /// simulated sweeps with normal losses from a fixed seed.
 pub fn expected_runs(schedules: usize, looks: &Looks) -> Vec<Expected> {
     let mut random = Normal::new(24);
-    let looks = &Looks { seeds: looks.seeds.clone(), rope: None };
+    let looks = &Looks { rope: None, ..looks.clone() };
     let mean = |difference: f64| {
         let mut means = vec![difference; schedules];
         means.iter_mut().take(1).for_each(|best| *best = 0.0);
@@ -46,6 +48,14 @@ pub(crate) fn simulated(random: &mut Normal, means: &[f64], looks: &Looks) -> Ve
 
 /// The number of seeds that each schedule gets if it has these losses, given for the seeds of all looks.
 pub(crate) fn played(losses: &[Vec<f64>], looks: &Looks) -> Vec<usize> {
+    match looks.is_any_time() && looks.rope.is_none() {
+        true => played_by_e_values(losses, looks),
+        false => played_by_verdicts(losses, looks),
+    }
+}
+
+/// By the verdicts of the ranking, as a sweep decides.
+fn played_by_verdicts(losses: &[Vec<f64>], looks: &Looks) -> Vec<usize> {
     let first = looks.seeds.first().copied().unwrap_or(0) as usize;
     let mut seeds = vec![first; losses.len()];
     for (at, next) in looks.seeds.iter().zip(looks.seeds.iter().skip(1)) {
@@ -59,6 +69,35 @@ pub(crate) fn played(losses: &[Vec<f64>], looks: &Looks) -> Vec<usize> {
         }
         if !outcomes.contains(&Outcome::Continued) {
             break;
+        }
+    }
+    seeds
+}
+
+/// The same for e-values without `rope`, whose many looks would take long if each computed all e-values again.
+fn played_by_e_values(losses: &[Vec<f64>], looks: &Looks) -> Vec<usize> {
+    let rows: Vec<Vec<Option<f64>>> =
+        losses.iter().map(|row| row.iter().copied().map(Some).collect()).collect();
+    let processes = Processes::new(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let most = usize::try_from(looks.most()).unwrap_or(usize::MAX);
+    let mut seeds = vec![most; losses.len()];
+    let mut highest = processes.at(0, |_| 0);
+    for n in 1..most {
+        raise(&mut highest, &adjusted(&processes.at(n, |i| seeds.get(i).copied().unwrap_or(0))));
+        if !looks.seeds.contains(&(n as u64)) {
+            continue;
+        }
+        // In the order of a ranking, schedules that continue come first.
+        let order: Vec<usize> = order(losses, &seeds.iter().map(|own| n.min(*own)).collect::<Vec<_>>());
+        let is_active = |i: &&usize| seeds.get(**i) == Some(&most);
+        let active: Vec<usize> = order.iter().filter(is_active).copied().collect();
+        let Some((leader, others)) = active.split_first() else { break };
+        let e = |i: usize, j: usize| highest.get(i.max(j)).and_then(|row| row.get(i.min(j))).copied();
+        let is_worse = |i: &&usize| e(**i, *leader).is_some_and(|e| 1.0 / e < ALPHA);
+        let stopped: Vec<usize> = others.iter().filter(is_worse).copied().collect();
+        let all = if stopped.len() == others.len() { &active } else { &stopped };
+        for i in all {
+            seeds.get_mut(*i).into_iter().for_each(|own| *own = n);
         }
     }
     seeds
@@ -93,3 +132,7 @@ pub(crate) fn family(losses: &[Vec<f64>], seeds: &[usize], order: &[usize], look
 #[cfg(test)]
 #[path = "looks_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "until_tests.rs"]
+mod until_tests;

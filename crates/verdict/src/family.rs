@@ -4,8 +4,10 @@
 
 use spec::looks::Looks;
 use stats::{Choice, Losses, Paired, bonferroni, choice_error, joint_flips, simultaneous};
+use stats::{confidence_sequence, highest_e};
 
-use crate::pair::{ALPHA, Pair, pair};
+use crate::anytime::{Processes, differences};
+use crate::pair::{ALPHA, Pair, pair, untested};
 use crate::score::Direction;
 
 /// The result of comparing one schedule with another.
@@ -107,6 +109,9 @@ impl Family {
         looks: &Looks,
         rope: Option<f64>,
     ) -> Self {
+        if looks.is_any_time() {
+            return Self::at_any_time(members, direction, rope);
+        }
         let mut family = Self {
             pairs: (0..members.len()).map(|i| vec![Pair::default(); i]).collect(),
             verdicts: (0..members.len()).map(|i| vec![Verdict::Undecided; i]).collect(),
@@ -124,6 +129,52 @@ impl Family {
             family.look(&rows, &complete, share, (direction, rope));
         }
         family
+    }
+
+    /// Judges all pairs of `members` by e-values, which hold at any number of seeds. Intervals follow by [`Family::add_intervals`]: a
+    /// decision does not need them.
+    fn at_any_time(members: &[Member<'_>], direction: Direction, rope: Option<f64>) -> Self {
+        let rows: Vec<&[Option<f64>]> = members.iter().map(|member| member.judged).collect();
+        let (adjusted, single) = Processes::new(&rows).highest();
+        let threshold = simultaneous_threshold(members.len());
+        let level = 1.0 / threshold;
+        let mut family = Self { pairs: Vec::new(), verdicts: Vec::new(), level };
+        for (i, ours) in members.iter().enumerate() {
+            let at = |of: &[Vec<f64>], j: usize| of.get(i).and_then(|row| row.get(j)).copied().unwrap_or(1.0);
+            let others = || members.iter().enumerate().take(i);
+            let pairs: Vec<Pair> = others()
+                .map(|(j, theirs)| {
+                    let differences = differences(ours.judged, theirs.judged);
+                    let cut =
+                        |member: &Member<'_>| member.judged.iter().take(differences.len()).copied().collect();
+                    let (a, b): (Vec<Option<f64>>, Vec<Option<f64>>) = (cut(ours), cut(theirs));
+                    untested(&a, &b, direction, None).with_e(at(&adjusted, j), at(&single, j))
+                })
+                .collect();
+            let verdict = |(pair, (_, theirs)): (&Pair, (usize, &Member<'_>))| {
+                if is_same(ours, theirs) {
+                    return Verdict::Same;
+                }
+                match rope.is_some_and(|rope| pair.is_within(rope, (ours, theirs), threshold)) {
+                    true => Verdict::Equivalent,
+                    false => conclude(pair, direction, None, level),
+                }
+            };
+            family.verdicts.push(pairs.iter().zip(others()).map(verdict).collect());
+            family.pairs.push(pairs);
+        }
+        family
+    }
+
+    /// Adds the intervals to a family that was judged by e-values: of the same `rows`. They hold for all pairs and numbers of seeds.
+    pub(crate) fn add_intervals(&mut self, rows: &[&[Option<f64>]]) {
+        let threshold = simultaneous_threshold(rows.len());
+        for (ours, pairs) in rows.iter().zip(&mut self.pairs) {
+            for (theirs, pair) in rows.iter().zip(pairs) {
+                let finite = pair.diff.map(|_| differences(ours, theirs));
+                pair.interval = finite.and_then(|all| confidence_sequence(&all, threshold));
+            }
+        }
     }
 
     /// Adds one look, which spends this share of alpha, for the pairs of complete rows.
@@ -187,6 +238,12 @@ impl Family {
         let count = |wanted| (0..all).filter(|j| self.verdict(i, *j) == wanted).count();
         (1 + count(Verdict::Worse), all - count(Verdict::Better))
     }
+}
+
+/// The e-value at which a point is outside of an interval that holds for all pairs of this number of schedules: Bonferroni over pairs.
+fn simultaneous_threshold(schedules: usize) -> f64 {
+    let pairs = schedules * schedules.saturating_sub(1) / 2;
+    pairs.max(1) as f64 / ALPHA
 }
 
 /// Tests one pair, without adjustment for the others.
@@ -283,6 +340,21 @@ fn compatible((low, high): (f64, f64), p: f64) -> (f64, f64) {
 }
 
 impl Pair {
+    /// The pair with its e-value adjusted for all pairs, and that of the single pair. With n seeds no e-value is above 2^(n - 1).
+    fn with_e(self, adjusted: f64, single: f64) -> Pair {
+        let p_floor = (self.n > 0).then(|| 2f64.powf(1.0 - self.n as f64));
+        let p = |e: f64| (self.n > 0).then(|| (1.0 / e).min(1.0));
+        let e = Some(adjusted).filter(|_| self.n > 0);
+        Pair { p_raw: p(single), e, p: p(adjusted), p_floor, ..self }
+    }
+
+    /// Whether the interval of the difference of these two, by e-values, is within ±`rope`.
+    fn is_within(&self, rope: f64, (ours, theirs): (&Member<'_>, &Member<'_>), threshold: f64) -> bool {
+        let is_inside = self.diff.is_some_and(|diff| diff.abs() < rope);
+        let all = || differences(ours.judged, theirs.judged);
+        is_inside && [-rope, rope].iter().all(|end| highest_e(&all(), *end) >= threshold)
+    }
+
     /// The result of this look for a pair, given that of the looks before. This look spends `share` of alpha, and its intervals have
     /// `level`.
     fn after(self, before: &Pair, share: f64, level: f64) -> Pair {

@@ -1,6 +1,7 @@
 //! Draws conclusions from the results of a sweep: the choice of configs, the ranking, comparisons, warnings, and the decisions for
 //! the next round. Plain data in and out: no rendering, no SQL, no I/O.
 
+mod anytime;
 pub mod audit;
 pub mod budgets;
 pub mod comparison;

@@ -1,5 +1,5 @@
-//! The decision of a planned look: which schedules get the next seeds. A pure function of the results, made from the verdicts of the
-//! ranking; docs/explanation/methods.md describes the methods.
+//! The decision of a look at the deciding seeds, planned or after each further seed: which schedules get the next seeds. A pure function
+//! of the results, made from the verdicts of the ranking; docs/explanation/methods.md describes the methods.
 
 pub use spec::looks::Looks;
 use spec::protocol::{AtLook, Chosen, Outcome};
@@ -7,7 +7,7 @@ use stats::conditional_power;
 
 use crate::family::{Family, Verdict};
 use crate::pair::ALPHA;
-use crate::ranking::{Line, Metric, Options, rank};
+use crate::ranking::{Line, Metric, Options, Ranking, decided};
 use crate::results::{RunResult, budgets};
 
 /// A schedule gets no more seeds if the remaining ones would find a difference to the leader with a lower probability.
@@ -30,7 +30,7 @@ pub fn at_look(
     };
     let mut all = Vec::new();
     for steps in budgets(results) {
-        let ranking = rank(results, &options(steps));
+        let ranking = decided(results, &options(steps));
         let takes_part = |line: &&Line| line.requested() as u64 == seeds;
         let active: Vec<&Line> = ranking.lines.iter().take_while(takes_part).collect();
         let outcomes = outcomes(&ranking.family, active.len(), looks);
@@ -53,12 +53,21 @@ pub(crate) fn outcomes(family: &Family, active: usize, looks: &Looks) -> Vec<Out
     outcomes
 }
 
+/// Whether schedules of a ranking get more seeds after their last look: then runs are missing although all planned ones have ended.
+pub fn continues(ranking: &Ranking) -> bool {
+    let Some(looks) = &ranking.looks else { return false };
+    let seeds = |line: &Line| line.requested() as u64;
+    let reached = ranking.lines.first().map_or(0, seeds);
+    let active = ranking.lines.iter().take_while(|line| line.has_results() && seeds(line) == reached).count();
+    reached < looks.most() && outcomes(&ranking.family, active, looks).contains(&Outcome::Continued)
+}
+
 /// The outcome of schedule `i`, which is not the leader.
 fn outcome(family: &Family, i: usize, looks: &Looks) -> Outcome {
     match (family.verdict(i, 0), looks.rope) {
         (Verdict::Worse, _) => Outcome::Worse,
         (Verdict::Equivalent | Verdict::Same, Some(_)) => Outcome::Equivalent,
-        (_, Some(rope)) if is_futile(family, i, looks, rope) => Outcome::Futile,
+        (_, Some(rope)) if !looks.is_any_time() && is_futile(family, i, looks, rope) => Outcome::Futile,
         _ => Outcome::Continued,
     }
 }
@@ -102,7 +111,7 @@ mod tests {
                 base_lr: 0.1,
             })
             .to_vec();
-        let looks = Looks { seeds: vec![8, 12, 20], rope: None };
+        let looks = Looks { seeds: vec![8, 12, 20], rope: None, rule: spec::looks::Rule::Planned };
         for (direction, first) in [(Direction::LowerIsBetter, "low"), (Direction::HigherIsBetter, "high")] {
             for run in &mut results {
                 let value = run.score.map_or(0.0, |score| score.value);

@@ -1,5 +1,7 @@
 //! Simulations with fixed seeds of how often planned looks are wrong, how many seeds they take, and what they find.
 
+use spec::looks::Rule;
+
 use super::*;
 use crate::family::Verdict;
 
@@ -7,7 +9,7 @@ use crate::family::Verdict;
 const SWEEPS: usize = 2000;
 
 fn planned(rope: Option<f64>) -> Looks {
-    Looks { seeds: vec![8, 12, 20], rope }
+    Looks { seeds: vec![8, 12, 20], rope, rule: Rule::Planned }
 }
 
 /// The end of one simulated sweep.
@@ -77,7 +79,7 @@ fn many_equal_schedules_are_rarely_called_different_after_looks() {
 fn assert_rarely_wrong(schedules: usize, rope: Option<f64>) {
     // Up to 14 seeds the joint test is exact and fast.
     let looks = if schedules < 15 { vec![8, 12, 20] } else { vec![8, 10, 14] };
-    let looks = Looks { seeds: looks, rope };
+    let looks = Looks { seeds: looks, rope, rule: Rule::Planned };
     let (wrong, seeds) = wrong(schedules as u64, &vec![0.0; schedules], &looks);
     let how = rope.map_or(String::new(), |rope| format!(", rope {rope}"));
     let how = format!("looks {:?}{how}", looks.seeds);

@@ -22,6 +22,9 @@ pub struct Pair {
     pub interval: Option<(f64, f64)>,
     /// p-value of the exact sign-flip test of this pair, not adjusted.
     pub p_raw: Option<f64>,
+    /// e-value adjusted for all pairs of the ranking: the highest so far. Only if seeds are added until everything is decided: then the
+    /// p-values are 1 / e, and hold at any number of seeds.
+    pub e: Option<f64>,
     /// p-value adjusted for all pairs of the ranking; equal to `p_raw` if there is only one pair.
     pub p: Option<f64>,
     /// The lowest p-value that this number of pairs can give.
@@ -36,10 +39,23 @@ pub struct Pair {
     pub weight: f64,
 }
 
-/// Compares `ours` with `theirs`, seed by seed. `interval` and `p` stay empty: they depend on all pairs of the family. If a run
-/// diverged, there is no mean difference, and the test uses only which of the two is better. `choice_error` is the standard error
-/// that includes the choice of configs, if there was a choice; the larger of the two errors counts.
+/// Compares `ours` with `theirs`, seed by seed, with the exact sign-flip test. `interval` and `p` stay empty: they depend on all pairs of
+/// the family. If a run diverged, there is no mean difference, and the test uses only which of the two is better. `choice_error` is the
+/// standard error that includes the choice of configs, if there was a choice; the larger of the two errors counts.
 pub fn pair(
+    ours: &[Option<f64>],
+    theirs: &[Option<f64>],
+    direction: Direction,
+    choice_error: Option<f64>,
+) -> Pair {
+    let differences: Vec<f64> = differences(ours, theirs).into_iter().flatten().collect();
+    let untested = untested(ours, theirs, direction, choice_error);
+    let test = sign_flip(&differences, untested.weight);
+    Pair { p_raw: test.map(|test| test.p), p_floor: test.map(|test| test.floor), ..untested }
+}
+
+/// The same without a test.
+pub(crate) fn untested(
     ours: &[Option<f64>],
     theirs: &[Option<f64>],
     direction: Direction,
@@ -52,7 +68,6 @@ pub fn pair(
     let plain = paired(&differences).filter(|_| finite);
     let error = plain.map(|plain| plain.error.max(choice_error.unwrap_or(0.0)));
     let weight = plain.zip(error).map_or(1.0, |(plain, error)| share(plain.error, error));
-    let test = sign_flip(&differences, weight);
     let won = |(a, b): &(f64, f64)| match direction.compare(*a, *b) {
         _ if a == b => 0.5,
         Ordering::Less => 1.0,
@@ -62,9 +77,10 @@ pub fn pair(
         n: both.len(),
         diff: summary.map(|s| s.mean),
         interval: None,
-        p_raw: test.map(|test| test.p),
+        p_raw: None,
+        e: None,
         p: None,
-        p_floor: test.map(|test| test.floor),
+        p_floor: None,
         wins: both.iter().map(won).sum(),
         error,
         sd: summary.and_then(|s| s.sd),

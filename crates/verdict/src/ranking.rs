@@ -43,7 +43,7 @@ pub struct Options {
     pub budget: Option<i64>,
     /// Differences within ±rope count as equivalent: the region of practical equivalence. `None`: that of `looks`, if any.
     pub rope: Option<f64>,
-    /// The planned looks at the deciding seeds.
+    /// The looks at the deciding seeds.
     pub looks: Option<Looks>,
 }
 
@@ -82,7 +82,7 @@ pub struct Ranking {
     pub budgets: Vec<i64>,
     /// How configs were chosen and judged.
     pub protocol: Protocol,
-    /// The planned looks at the judging seeds. With them, lines that got more seeds come first.
+    /// The looks at the judging seeds. With them, lines that got more seeds come first.
     pub looks: Option<Looks>,
     /// Whether schedules share seeds, so that differences are between runs of the same seed.
     pub is_paired: bool,
@@ -169,7 +169,7 @@ fn in_order(a: &Candidate, b: &Candidate, direction: Direction) -> Ordering {
     let mean = |candidate: &Candidate| candidate.line.mean.unwrap_or(direction.worst());
     let ((a_empty, a_share), (b_empty, b_share)) = (a.key(), b.key());
     let by_mean = || direction.compare(mean(a), mean(b));
-    // Seeds differ only after planned looks: a schedule that a look stopped is behind those that it did not.
+    // Seeds differ only after looks: a schedule that a look stopped is behind those that it did not.
     let by_seeds = b.line.requested().cmp(&a.line.requested());
     a_empty.cmp(&b_empty).then(by_seeds).then(a_share.total_cmp(&b_share)).then_with(by_mean)
 }
@@ -188,6 +188,15 @@ fn protocol(results: &[RunResult]) -> Protocol {
 
 /// Ranks the schedules of one sweep. `results` are in the order of the sweep file, which orders equal schedules.
 pub fn rank(results: &[RunResult], options: &Options) -> Ranking {
+    let mut ranking = decided(results, options);
+    if ranking.looks.as_ref().is_some_and(Looks::is_any_time) {
+        ranking.add_intervals();
+    }
+    ranking
+}
+
+/// The same with everything that decisions need: e-values have no intervals.
+pub(crate) fn decided(results: &[RunResult], options: &Options) -> Ranking {
     let matched = matched(results);
     let is_paired = matched.is_none();
     let results = matched.as_deref().unwrap_or(results);
@@ -350,6 +359,16 @@ impl Line {
 }
 
 impl Ranking {
+    /// Adds the intervals of a ranking by e-values.
+    fn add_intervals(&mut self) {
+        let with_results = self.lines.iter().take_while(|line| line.has_results());
+        let rows: Vec<&[Option<f64>]> = with_results.map(|line| line.judged.as_slice()).collect();
+        self.family.add_intervals(&rows);
+        for (i, line) in self.lines.iter_mut().enumerate() {
+            line.versus = self.family.pair(i, 0);
+        }
+    }
+
     /// Whether a difference to the first line can be significant with this number of seeds.
     pub fn can_decide(&self) -> bool {
         self.p_floor.is_some_and(|floor| floor < ALPHA)

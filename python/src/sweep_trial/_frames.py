@@ -19,7 +19,7 @@ _INTEGERS = """
     steps steps_done stopped stuck tie_group trials unreached unreported
 """
 _REALS = """
-    base_lr diff diff_high diff_low final_train_loss final_valid_loss grad_norm lr mean p p_floor p_raw sd seconds test_accuracy test_loss
+    base_lr diff diff_high diff_low e final_train_loss final_valid_loss grad_norm lr mean p p_floor p_raw sd seconds test_accuracy test_loss
     train_loss valid_accuracy valid_loss wins
 """
 _TEXTS = "axis_edges config_id digest edge error metric purpose schedule status sweep trial_id verdict weights_hash"

@@ -87,6 +87,7 @@ fn data(found: &Comparison, warnings: &[Warning]) -> Value {
         "diff_high": versus.interval.map(|(_, high)| high),
         "p_raw": versus.p_raw,
         "p": versus.p,
+        "e": versus.e,
         "p_floor": versus.p_floor,
         "comparisons": found.pairs_tested,
         "wins": versus.wins,

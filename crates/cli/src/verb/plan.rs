@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use report::looks::{expected, numbers};
+use report::looks::{expected, with};
 use report::plot::Scale;
 use report::{Cell, Format, Rows, short};
 use schedule::problem::counted;
@@ -84,14 +84,14 @@ fn later(spec: &spec::Spec) -> String {
         (0, _) => {}
         (runs, None) => text.push_str(&format!("then {runs} {deciding}\n")),
         (runs, Some(looks)) => {
-            text.push_str(&format!("then at most {runs} {deciding}, with looks at {}\n", numbers(looks)));
+            text.push_str(&format!("then at most {runs} {deciding}, {}\n", with(looks)));
             text.push_str(&expectation(spec, looks));
         }
     }
     text
 }
 
-/// The expected number of judging runs with planned looks, as a table.
+/// The expected number of judging runs with looks, as a table.
 fn expectation(spec: &spec::Spec, looks: &Looks) -> String {
     let most = looks.most() * spec.schedules.len() as u64 * budgets(spec).len() as u64;
     let table = expected(most, &costs(spec, looks)).render(Format::Table);
@@ -295,7 +295,7 @@ fn summary(
     })
 }
 
-/// The expected numbers of deciding runs with planned looks; null without.
+/// The expected numbers of deciding runs with looks; null without.
 fn expected_trials(spec: &spec::Spec) -> serde_json::Value {
     let looks = spec.seeds.looks();
     looks.map_or(serde_json::Value::Null, |looks| {

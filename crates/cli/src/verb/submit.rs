@@ -15,7 +15,7 @@ use crate::args::Warnings;
 use crate::exit::{Failure, Outcome, print, say};
 use crate::global::Global;
 use crate::input::sweep_file;
-use crate::observer::decided;
+use crate::observer::{decided, is_unchanged};
 use crate::shell::{quoted, store_option};
 use crate::slurm::request::Request;
 use crate::slurm::script::Subject;
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     wait_for(fold_log(global))?;
     let (rows, values) = wait_for(results(global, &spec))?;
     let plan = rounds::decide(&spec, plan, (&rows, &values), &mut |decision| {
-        if !global.quiet {
+        if !global.quiet && !is_unchanged(decision) {
             say(decided(decision));
         }
     })?;

@@ -137,6 +137,7 @@ fn ranking(document: &Document) -> String {
             exact("mean", line.mean),
             exact("difference", line.diff),
             exact("p raw", line.p_raw),
+            exact("e", line.e),
             exact("p adjusted", line.p),
         ];
         let details: Vec<String> = details.into_iter().filter(|text| !text.is_empty()).collect();

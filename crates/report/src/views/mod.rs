@@ -169,6 +169,8 @@ pub struct LineView {
     pub p_raw: Option<f64>,
     /// p-value adjusted for all pairs.
     pub p: Option<f64>,
+    /// e-value adjusted for all pairs, if e-values judge.
+    pub e: Option<f64>,
     /// Number of seeds on which it is better than the first line, and number of seeds.
     pub wins: Option<(f64, usize)>,
     /// Mean test loss.

@@ -60,7 +60,7 @@ pub fn withheld(mut document: Document, verdict: &VerdictView) -> Document {
     }
     document.verdict = sentence(verdict);
     for line in &mut document.ranking {
-        (line.p, line.p_raw, line.interval) = (None, None, None);
+        (line.p, line.p_raw, line.e, line.interval) = (None, None, None, None);
         (line.ranks, line.verdict) = ("—".to_owned(), "undecided".to_owned());
         // No line is marked as tied with the first.
         line.tie_group = if line.tie_group == 0 { 0 } else { 2 };
@@ -176,6 +176,7 @@ fn line(i: usize, ranking: &Ranking, results: &[RunResult], document: &Document,
         interval: line.versus.interval.filter(|_| complete && i > 0),
         p_raw: line.versus.p_raw.filter(|_| complete && i > 0),
         p: line.versus.p.filter(|_| complete && i > 0 && ranking.can_decide()),
+        e: line.versus.e.filter(|_| complete && i > 0),
         wins: (i > 0 && line.versus.n > 0).then_some((line.versus.wins, line.versus.n)),
         test_loss: line.test_loss,
         test_accuracy: line.test_accuracy,

@@ -48,6 +48,9 @@ const format = (() => {
   /** "1 run", "2 runs". */
   const plural = (n, one, many = one + "s") => `${count(n)} ${n === 1 ? one : many}`;
 
+  /** An e-value: the evidence against equality, 1 without any. */
+  const eValue = (e) => !isNumber(e) ? NONE : e >= 10000 ? "> 10000" : e.toFixed(e < 100 ? 1 : 0);
+
   /** A p-value. Tiny ones are bounds, because their digits say nothing. */
   const pValue = (p) => !isNumber(p) ? NONE : p < 0.0001 ? "< 0.0001" : p > 0.9995 ? "1" : p.toFixed(p < 0.01 ? 4 : 3);
 
@@ -97,5 +100,5 @@ const format = (() => {
   /** The name of a metric in a sentence. */
   const words = (name) => name.replaceAll("_", " ");
 
-  return { NONE, isNumber, number, exact, column, signed, signedColumn, count, plural, pValue, percent, duration, clock, ago, id, short, capital, words };
+  return { NONE, isNumber, number, exact, column, signed, signedColumn, count, plural, eValue, pValue, percent, duration, clock, ago, id, short, capital, words };
 })();

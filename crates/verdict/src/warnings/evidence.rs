@@ -67,7 +67,8 @@ pub(super) fn added_seeds(input: Input<'_>) -> Vec<Warning> {
     // Bonferroni over the looks: each has an equal share of 0.05, rounded down.
     let share = (50.0 / looks as f64).floor() / 1000.0;
     let advice = format!(
-        "require p < {share} instead of 0.05 (a correction for {looks} looks at the ranking), or judge only by new seeds"
+        "require p < {share} instead of 0.05 (a correction for {looks} looks at the ranking), or judge only by new seeds; with \
+         `decide: {{until: decided, at_most: 40}}` in a new sweep, seeds may be added at any time"
     );
     warning(Kind::AddedSeeds, Vec::new(), text, &advice)
 }

@@ -18,9 +18,9 @@ const differencesView = (() => {
         : h("p.card.open", h("strong", `${verdictView.waiting(overview)}. `), `Each dot is a seed and shows its difference to the best mean so far. Tests and intervals appear when all seeds are done.`),
       forest(lines, overview, state, width, text),
       h("section", h("h2", "Seed by seed"), seeds(lines.filter((line) => look.slot(line.schedule) >= 0).slice(0, 30), overview, text)),
-      svg.behind("Differences to the first schedule", ["schedule", "mean difference", "seeds", ...complete ? ["95 % interval", "p, raw", "p, corrected", "seeds won", "verdict"] : []],
+      svg.behind("Differences to the first schedule", ["schedule", "mean difference", "seeds", ...complete ? ["95 % interval", verdictView.hasE(overview) ? "e" : "p, raw", "p, corrected", "seeds won", "verdict"] : []],
         lines.map((line) => [line.schedule, text(line.diff), String(line.differences.length), ...complete
-          ? [interval(line, text), format.pValue(line.p_raw), format.pValue(line.p), line.wins ? `${line.wins[0]} of ${line.wins[1]}` : "", line.verdict || ""] : []])),
+          ? [interval(line, text), verdictView.hasE(overview) ? format.eValue(line.e) : format.pValue(line.p_raw), format.pValue(line.p), line.wins ? `${line.wins[0]} of ${line.wins[1]}` : "", line.verdict || ""] : []])),
     ];
   }
 

@@ -99,7 +99,7 @@ const verdictView = (() => {
       ["Base lr", (l) => [format.number(l.base_lr), l.edge && edge(l)], "number"],
       ["Runs", runs, "number"],
       ["95 % interval of the difference", (l) => interval(l.interval, diff), "number", true, true],
-      ["p, raw", (l) => format.pValue(l.p_raw), "number", true, true],
+      hasE(overview) ? ["e", (l) => format.eValue(l.e), "number", true, true] : ["p, raw", (l) => format.pValue(l.p_raw), "number", true, true],
       ["p, corrected", (l) => format.pValue(l.p), "number", true, true],
       ["Seeds won against first", (l) => l.wins ? `${l.wins[0]} of ${l.wins[1]}` : format.NONE, "number", true, true],
       ["95 % interval of the mean", (l) => interval([l.low, l.high], mean), "number", true, true],
@@ -112,6 +112,9 @@ const verdictView = (() => {
     ].filter(([, , , demand, complete]) =>
       (!demand || model.has("columns")) && (!complete || overview.verdict.complete));
   }
+
+  /** Whether e-values judge, which hold at any number of seeds. */
+  const hasE = (overview) => overview.ranking.some((line) => format.isNumber(line.e));
 
   const interval = (pair, text) => pair && format.isNumber(pair[0]) && format.isNumber(pair[1]) ? `${text(pair[0])} to ${text(pair[1])}` : format.NONE;
 
@@ -192,5 +195,5 @@ const verdictView = (() => {
   /** What a screen reader announces when it changes: not the counters. */
   const announcement = ({ verdict }) => verdict.complete ? `Verdict: ${verdict.sentence}` : "No verdict yet.";
 
-  return { render, announcement, waiting, WORDS };
+  return { render, announcement, waiting, hasE, WORDS };
 })();
