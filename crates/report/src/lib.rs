@@ -28,7 +28,7 @@ pub mod wrap;
 
 pub use audit_rows::audit_rows;
 pub use html::html;
-pub use lr_law_rows::{lr_law_notes, lr_law_rows};
+pub use lr_law_rows::{lr_law_refused, lr_law_rows, lr_law_table, lr_law_warnings};
 pub use markdown::markdown;
 pub use ranking_rows::by_config;
 pub use rows::{Cell, Format, Rows};

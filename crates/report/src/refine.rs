@@ -24,22 +24,20 @@ pub fn ended(schedule: &str, steps: u64, why: &Unrefined, cost: Option<&GridCost
     let name = format!("{schedule} ({steps} steps)");
     match cost {
         None => format!("{name}: no lr is added between those of the grid: {}", reason(why)),
-        Some(cost) => {
-            let found = effect(cost);
-            format!("{name}: {found} after {} between those of the grid; {}", added(cost), reason(why))
-        }
+        Some(cost) => format!(
+            "{name}: after {} between those of the grid {}; {}",
+            counted(cost.refined, "lr"),
+            effect(cost),
+            reason(why)
+        ),
     }
 }
 
-fn added(cost: &GridCost) -> String {
-    counted(cost.refined, "lr")
-}
-
-/// As in `best lr 0.2441, 0.0011 (0.46 %) better on the tuning seeds than 0.25, the best of the grid`.
+/// As in `the best lr is 0.2441, 0.0011 (0.46 %) better on the tuning seeds than 0.25, the best of the grid`.
 fn effect(cost: &GridCost) -> String {
     let ((grid, before), (best, after)) = (cost.grid, cost.best);
     if grid == best {
-        return format!("best lr {}, which the grid has", short(best));
+        return format!("the best lr is still {}", short(best));
     }
     let difference = (before - after).abs();
     let share = match 100.0 * difference / before.abs() {
@@ -47,7 +45,7 @@ fn effect(cost: &GridCost) -> String {
         _ => String::new(),
     };
     format!(
-        "best lr {}, {}{share} better on the tuning seeds than {}, the best of the grid,",
+        "the best lr is {}, {}{share} better on the tuning seeds than {}, the best of the grid",
         short(best),
         rounded(difference, 2),
         short(grid)
@@ -80,7 +78,7 @@ fn reason(why: &Unrefined) -> String {
 pub(crate) fn no_minimum(why: NoMinimum) -> String {
     match why {
         NoMinimum::NoResults => "no lr has a finite result on every seed".to_owned(),
-        NoMinimum::FewLrs(lrs) => format!("a parabola needs three lrs, and there is {}", counted(lrs, "lr")),
+        NoMinimum::FewLrs(lrs) => format!("a parabola needs three lrs, the grid has {lrs}"),
         NoMinimum::Edge(lr, edge) => {
             let end = if edge == Edge::Low { "lowest" } else { "highest" };
             format!("the best lr {} is the {end} of the grid", short(lr))
@@ -93,9 +91,7 @@ pub(crate) fn no_minimum(why: NoMinimum) -> String {
 /// What the grids alone had cost at one length of the runs. `None` if no lr was added between those of a grid.
 pub fn note(costs: &[GridCost], steps: i64) -> Option<String> {
     let own = costs.iter().filter(|cost| cost.steps == steps.unsigned_abs());
-    let each: Vec<String> = own
-        .map(|cost| format!("{}: {}", cost.schedule, effect(cost).trim_end_matches(',')))
-        .collect();
+    let each: Vec<String> = own.map(|cost| format!("{}: {}", cost.schedule, effect(cost))).collect();
     (!each.is_empty()).then(|| format!("lrs between those of the grid: {}", each.join("; ")))
 }
 
@@ -115,8 +111,8 @@ mod tests {
         let why = Unrefined::Near { lr: 0.2449, to: 0.2441, error: None };
         assert_eq!(
             ended("linear", 500, &why, Some(&cost)),
-            "linear (500 steps): best lr 0.2441, 0.0025 (1 %) better on the tuning seeds than 0.25, the best of the grid, after 1 lr \
-             between those of the grid; the estimate 0.2449 is within 2 % of 0.2441, which is trained"
+            "linear (500 steps): after 1 lr between those of the grid the best lr is 0.2441, 0.0025 (1 %) better on the tuning seeds \
+             than 0.25, the best of the grid; the estimate 0.2449 is within 2 % of 0.2441, which is trained"
         );
         let why = Unrefined::NoMinimum(NoMinimum::Edge(1.0, Edge::High));
         assert_eq!(
@@ -127,8 +123,8 @@ mod tests {
         assert_eq!(
             note(&[cost, same], 500).as_deref(),
             Some(
-                "lrs between those of the grid: linear: best lr 0.2441, 0.0025 (1 %) better on the tuning seeds than 0.25, the best of \
-                 the grid; linear: best lr 0.25, which the grid has"
+                "lrs between those of the grid: linear: the best lr is 0.2441, 0.0025 (1 %) better on the tuning seeds than 0.25, the \
+                 best of the grid; linear: the best lr is still 0.25"
             )
         );
         assert_eq!(note(&[], 500), None);

@@ -200,7 +200,8 @@ fn spec(
         let field = Field { tree: field, path: "metric".to_owned() };
         problems.extend(measured(&metric, &points).map(|message| field.problem(message)));
     }
-    let spec = Spec { name, text, seeds, metric, extend, refine, points, idle_lr, schedules, allows, warnings };
+    let spec =
+        Spec { name, text, seeds, metric, extend, refine, points, idle_lr, schedules, allows, warnings };
     problems.extend(tree.get("seeds").and_then(|seeds| looks_with_choice(&spec, seeds)));
     problems.extend(tree.get("seeds").and_then(|seeds| too_many_for_rope(&spec, seeds)));
     problems.extend(tree.get("refine").and_then(|refine| refined_on_judging_seeds(&spec, refine)));

@@ -262,12 +262,7 @@ fn with_lrs(
     Next { decisions, new: extended.chain(refined).collect() }
 }
 
-fn chosen(
-    spec: &Spec,
-    before: &Decisions,
-    results: &[RunResult],
-    ended: Vec<Decision>,
-) -> Option<Next> {
+fn chosen(spec: &Spec, before: &Decisions, results: &[RunResult], ended: Vec<Decision>) -> Option<Next> {
     let configs = promotions(results);
     let decisions = Decisions { chosen: configs.clone(), ..before.clone() };
     let (tuning_seeds, deciding_seeds) = (spec.seeds.choosing(), spec.seeds.deciding());

@@ -261,8 +261,7 @@ fn grid_cost(grid: &Grid<'_>, steps: u64, seeds: &[i64], added: &[AddedLr]) -> O
         let candidates: Vec<usize> = (0..grid.configs.len())
             .filter(|at| grid.configs.get(*at).is_some_and(|config| is_candidate(config.base_lr)))
             .collect();
-        let of: Vec<Vec<Option<f64>>> =
-            candidates.iter().filter_map(|at| losses.get(*at).cloned()).collect();
+        let of: Vec<Vec<Option<f64>>> = candidates.iter().filter_map(|at| losses.get(*at).cloned()).collect();
         let at = *candidates.get(cross_fit(&of, &of)?.config)?;
         let values: Vec<f64> = values.get(at)?.iter().copied().collect::<Option<_>>()?;
         let mean = values.iter().sum::<f64>() / values.len() as f64;
