@@ -14,8 +14,8 @@ fn rows(value: &Json) -> &Vec<Json> {
     value.as_array().unwrap_or_else(|| panic!("{value} is not a list"))
 }
 
-/// The lr with the lowest expected loss of each schedule of a file, by the closed form on a grid of steps of 1 %.
-fn optima(file: &str) -> BTreeMap<String, f64> {
+/// The lowest expected loss of each schedule of a file, by the closed form on a grid of steps of 1 %.
+fn lowest(file: &str) -> BTreeMap<String, f64> {
     let sandbox = Sandbox::new();
     let lrs: Vec<String> = (0..350).map(|i| format!("{:.6}", 0.03 * 1.01_f64.powi(i))).collect();
     let file: String = file
@@ -33,35 +33,48 @@ fn optima(file: &str) -> BTreeMap<String, f64> {
     // The lowest loss comes first.
     for row in rows(&expected) {
         let name = row["schedule"].as_str().expect("a name").to_owned();
-        best.entry(name).or_insert_with(|| number(&row["base_lr"]));
+        best.entry(name).or_insert_with(|| number(&row["expected"]));
     }
     best
 }
 
+/// The place of a lr is as uncertain as the seeds are noisy; what counts is the expected loss there. `crates/sweep` has the test of the
+/// place without noise.
 #[test]
-fn refined_lrs_of_the_quadratic_are_within_5_percent_of_the_optimum() {
+fn refined_lrs_of_the_quadratic_cost_at_most_1_percent() {
     let file = std::fs::read_to_string(root().join("experiments/quadratic.yaml")).expect("the experiment");
     let file = file.replace("seeds: 64", "seeds: {tune: 64, decide: 2}\nrefine: true");
-    let optima = optima(&file);
+    let lowest = lowest(&file);
     let sandbox = Sandbox::new();
     sandbox.write("quadratic.yaml", file);
     let screen = sandbox.run(&["quadratic.yaml"]).exits(0).stderr;
+    let expected = sandbox.run(&["expect", "quadratic.yaml", "--format", "json"]).exits(0).json();
     let chosen = sandbox.query("select schedule, base_lr from promotions where kind = 'chosen'");
     assert_eq!(rows(&chosen).len(), 11);
-    let mut worst = 0.0_f64;
+    let mut worst = (0.0_f64, 0.0_f64);
     for row in rows(&chosen) {
         let (name, lr) = (row["schedule"].as_str().expect("a name"), number(&row["base_lr"]));
-        let distance = lr / optima[name] - 1.0;
-        assert!(distance.abs() <= 0.05, "{name}: {lr}, and the optimum is {}", optima[name]);
-        worst = worst.max(distance.abs());
+        let own = || rows(&expected).iter().filter(|row| row["schedule"] == name);
+        let at = own().find(|row| row["base_lr"] == lr).expect("the chosen config");
+        // The lrs of the grid are powers of 2.
+        let in_grid = |row: &&Json| number(&row["base_lr"]).log2().fract() == 0.0;
+        let grid = number(&own().find(in_grid).expect("the grid")["expected"]) / lowest[name] - 1.0;
+        let cost = number(&at["expected"]) / lowest[name] - 1.0;
+        println!("{name}: lr {lr} costs {:.2} %, the best of the grid {:.2} %", 100.0 * cost, 100.0 * grid);
+        assert!(cost <= 0.01, "{name}: {lr} costs {cost}");
+        worst = (worst.0.max(cost), worst.1.max(grid));
         assert!(screen.contains(&format!("{name} (500 steps): ")), "{name}: {screen}");
     }
-    println!("the largest distance is {:.1} %", 100.0 * worst);
+    assert!(worst.0 < worst.1, "{worst:?}");
     let most = sandbox.query("select max(n) as n from (select count(*) as n from promotions where kind = 'refined' group by schedule)");
-    assert_eq!(most[0]["n"], 2);
+    assert!(number(&most[0]["n"]) <= 2.0, "{most}");
     // The ranking still says what the grid had cost.
     let ranking = sandbox.run(&["rank"]).exits(0).stdout;
-    assert!(ranking.contains("lrs between those of the grid: constant: the best lr is 0.0"), "{ranking}");
+    assert!(
+        ranking.contains("lrs between those of the grid: ")
+            && ranking.contains("better on the tuning seeds than"),
+        "{ranking}"
+    );
 }
 
 /// The grid of `a` is extended at its edge and then refined, that of `b` is refined, `single` has one lr, `lost` diverges.
