@@ -54,7 +54,7 @@ pub fn lr_law_table(laws: &[LrLaw]) -> Rows {
     let lr = at.map(|steps| format!("lr at {steps}"));
     let mut columns = vec!["schedule", "best lr by steps", "law", "beta, 95 %"];
     if let Some(lr) = &lr {
-        columns.extend([lr, "95 %"]);
+        columns.extend([lr.as_str(), "95 %"]);
     }
     let interval = |ends: Option<(f64, f64)>| {
         ends.map_or_else(String::new, |(low, high)| format!("{} to {}", rounded(low, 3), rounded(high, 3)))

@@ -209,8 +209,8 @@ pub fn decide(
 
 /// How often this grid was extended.
 fn times(decisions: &Decisions, extension: &Extension) -> u64 {
-    let same =
-        |added: &&AddedLr| added.schedule == extension.added.schedule && added.steps == extension.added.steps;
+    let AddedLr { by, schedule, steps, .. } = &extension.added;
+    let same = |added: &&AddedLr| added.by == *by && added.schedule == *schedule && added.steps == *steps;
     decisions.added.iter().filter(same).count() as u64
 }
 

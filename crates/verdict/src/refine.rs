@@ -168,7 +168,7 @@ pub enum Unrefined {
         /// Standard error of the estimate's logarithm, if it is larger than [`NEAREST`].
         error: Option<f64>,
     },
-    /// So many lrs were added already, and no more are allowed.
+    /// This many lrs were added already, and no more are allowed.
     Limit(u64),
 }
 
