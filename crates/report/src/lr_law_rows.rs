@@ -61,10 +61,8 @@ pub fn lr_law_table(laws: &[LrLaw]) -> Rows {
     };
     let mut rows = Rows::new(columns);
     for law in laws {
-        let lrs = law
-            .budgets
-            .iter()
-            .filter_map(|at| Some(format!("{}: {}", at.steps, rounded(at.lr.as_ref().ok().copied()?, 3))));
+        let lrs =
+            law.budgets.iter().filter_map(|at| Some(format!("{}: {}", at.steps, rounded(at.lr.ok()?, 3))));
         let mut cells = vec![law.schedule.clone(), lrs.collect::<Vec<_>>().join(", ")];
         match &law.fit {
             Some(fit) => {
@@ -99,9 +97,7 @@ pub fn lr_law_warnings(law: &LrLaw) -> Vec<String> {
     let mut warnings: Vec<String> = law
         .budgets
         .iter()
-        .filter_map(|at| {
-            Some(format!("no estimate at {} steps: {}", at.steps, no_minimum(at.lr.as_ref().err().copied()?)))
-        })
+        .filter_map(|at| Some(format!("no estimate at {} steps: {}", at.steps, no_minimum(at.lr.err()?))))
         .collect();
     let Some(fit) = &law.fit else { return warnings };
     if law.seeds < FEWEST_SEEDS {

@@ -309,7 +309,7 @@ mod tests {
         assert_eq!(law.fit, None);
         // 2 / sqrt(4) is beyond the grid.
         let law = lr_laws(&results(&[4, 100, 400], power, 8, 0.0), None).remove(0);
-        assert_eq!((law.budgets[0].lr.clone(), law.fit), (Err(NoMinimum::Edge(0.64, Edge::High)), None));
+        assert_eq!((law.budgets[0].lr, law.fit), (Err(NoMinimum::Edge(0.64, Edge::High)), None));
         let law = lr_laws(&results(&[4, 100, 400, 1600], power, 8, 0.0), None).remove(0);
         assert!((law.fit.expect("a law").beta - 0.5).abs() < 1e-9);
     }

@@ -88,9 +88,9 @@ fn object(law: &LrLaw) -> Value {
     let high = |interval: Option<(f64, f64)>| interval.map(|(_, high)| high);
     let beta = fit.and_then(|fit| fit.beta_interval);
     let lr = at.and_then(|at| at.interval);
-    let budgets = law.budgets.iter().map(|at| {
-        json!({"steps": at.steps, "lr": at.lr.as_ref().ok(), "low": low(at.interval), "high": high(at.interval)})
-    });
+    let budgets = law.budgets.iter().map(
+        |at| json!({"steps": at.steps, "lr": at.lr.ok(), "low": low(at.interval), "high": high(at.interval)}),
+    );
     json!({
         "schedule": law.schedule,
         "seeds": law.seeds,
