@@ -87,7 +87,7 @@ seeds: {tune: 4, decide: 6}
 refine: 2
 schedules:
   a: {kind: constant, lr: {values: [0.02, 0.06, 0.18]}}
-  b: {kind: linear, to: 0, lr: {values: [0.3, 1, 3]}}
+  b: {kind: linear, to: 0.5x, lr: {values: [0.2, 0.6, 1.5]}}
   single: {kind: constant, lr: 0.1}
   lost: {kind: constant, lr: {values: [1000, 2000, 4000]}}
 ";
@@ -114,7 +114,7 @@ fn lrs_are_added_after_extensions_and_the_screen_says_why() {
     let screen = sandbox.run(&["r.yaml"]).exits(0).stderr;
     for words in [
         "a: the best lr 0.18 is the highest of its grid; adding 0.54",
-        "b (40 steps): a parabola through lr 0.3, 1 and 3 is lowest at ",
+        "b (40 steps): a parabola through lr 0.2, 0.6 and 1.5 is lowest at ",
         "; adding it (1 of at most 2, `refine: false` disables this)",
         "between those of the grid the best lr is ",
         "single (40 steps): no lr is added between those of the grid: a parabola needs three lrs, the grid has 1",
@@ -130,13 +130,13 @@ fn lrs_are_added_after_extensions_and_the_screen_says_why() {
     };
     assert!(!of("extended", "a").is_empty() && !of("refined", "a").is_empty(), "{kinds}");
     for lr in of("refined", "b") {
-        assert!((0.3..3.0).contains(&lr), "{lr}");
+        assert!((0.2..1.5).contains(&lr), "{lr}");
         assert_eq!(format!("{lr:.3e}").parse::<f64>().expect("a number"), lr, "four digits");
     }
     assert!(of("refined", "single").is_empty() && of("refined", "lost").is_empty(), "{kinds}");
     // The refined lrs were trained on the tuning seeds only, unless they were chosen.
     let runs = sandbox.query(
-        "select count(*) as n from runs where schedule = 'b' and purpose = 'tune' and base_lr not in (0.3, 1, 3)",
+        "select count(*) as n from runs where schedule = 'b' and purpose = 'tune' and base_lr not in (0.2, 0.6, 1.5)",
     );
     assert_eq!(number(&runs[0]["n"]), 4.0 * of("refined", "b").len() as f64);
     let again = sandbox.run(&["r.yaml"]).exits(0).stderr;
