@@ -33,6 +33,7 @@ mod own_model;
 mod plot;
 mod predict;
 mod programs;
+mod refine;
 mod removal;
 mod report;
 mod same_bits;

@@ -35,6 +35,16 @@ lr: {values: [0.1]}
 schedules: {constant: {kind: constant}, linear: {kind: linear, to: 0}}
 ";
 
+const LAWS: &str = "\
+name: laws
+task: {kind: quadratic, dimensions: 10}
+optimizer: {kind: sgd}
+budget: {steps: {values: [20, 40, 80]}}
+seeds: 5
+lr: {logspace: [0.02, 1.28, 7]}
+schedules: {constant: {kind: constant}, linear: {kind: linear, to: 0}}
+";
+
 /// The arguments that print each output; `None` if that needs something that a test does not have.
 fn arguments(name: &str) -> Option<Vec<&'static str>> {
     let words = match name {
@@ -48,6 +58,7 @@ fn arguments(name: &str) -> Option<Vec<&'static str>> {
         "trial" => "show best --sweep outputs --format json",
         "steps" => "show best --sweep outputs --metrics --format json",
         "audit" => "audit outputs --format json",
+        "lr_laws" => "lr-law laws --at 160 --format json",
         "expectations" => "expect bowl.yaml --format json",
         "predictions" => {
             "predict {\"kind\":\"cosine\"} --curves constant_24000.csv wsdcon_9.csv --format json"
@@ -76,12 +87,13 @@ fn every_output_has_exactly_the_fields_of_its_schema() {
     let sandbox = Sandbox::new();
     sandbox.write("outputs.yaml", FILE);
     sandbox.write("bowl.yaml", QUADRATIC);
+    sandbox.write("laws.yaml", LAWS);
     for curve in ["constant_24000.csv", "wsdcon_9.csv"] {
         let recorded = std::fs::read(root().join("data/loss-curves/25M").join(curve)).expect("a curve");
         sandbox.write(curve, recorded);
     }
     sandbox.run(&["bowl.yaml", "--quiet", "--store", "other"]).exits(0);
-    for file in ["bowl.yaml", "outputs.yaml"] {
+    for file in ["bowl.yaml", "laws.yaml", "outputs.yaml"] {
         sandbox.run(&[file, "--quiet"]).exits(0);
     }
     let schemas = schemas(&sandbox);

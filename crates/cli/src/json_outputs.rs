@@ -102,6 +102,12 @@ pub(crate) const OUTPUTS: &[Output] = &[
         ..list("steps", "sweep show TRIAL --metrics", "The steps of a trial, in order.", steps)
     },
     list("audit", "sweep audit", "The savings and losses of rules of early stopping.", audit),
+    list(
+        "lr_laws",
+        "sweep lr-law",
+        "The laws of the best lr over the number of steps, one for each schedule.",
+        lr_laws,
+    ),
     list("expectations", "sweep expect FILE", "Expected losses of a task with a closed form.", expectations),
     list(
         "predictions",
@@ -420,6 +426,31 @@ fn audit() -> Vec<Field> {
             "number of schedules whose best config it would have stopped on most seeds",
         ),
         field("dropped_schedules", Text, "their names"),
+    ]
+}
+
+fn lr_laws() -> Vec<Field> {
+    vec![
+        field("schedule", Text, "name of the schedule"),
+        field("seeds", Integer, "number of seeds with results at every lr and length"),
+        field(
+            "budgets",
+            Objects(""),
+            "`steps`, `lr` (estimate of the best lr, or null), `low` and `high` (its 95 % interval, or null) of each length of the runs",
+        ),
+        maybe("b", Number, "B of the law lr = B T^-beta; null without a law"),
+        maybe("beta", Number, "beta of the law"),
+        maybe("beta_low", Number, "lower end of its 95 % interval; null with fewer than 5 seeds"),
+        maybe("beta_high", Number, "upper end"),
+        maybe("bends", Boolean, "whether the estimates bend away from a power law"),
+        maybe("farthest_steps", Integer, "length whose estimate is farthest from the law"),
+        maybe("farthest_factor", Number, "that estimate, divided by the law's lr"),
+        maybe("at", Integer, "number of steps of --at"),
+        maybe("lr", Number, "the law's lr there"),
+        maybe("lr_low", Number, "lower end of its 95 % interval"),
+        maybe("lr_high", Number, "upper end"),
+        maybe("refused", Text, "why the schedule has no law"),
+        field("warnings", Texts, "what limits the law"),
     ]
 }
 

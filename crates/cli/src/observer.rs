@@ -83,6 +83,10 @@ pub(crate) fn decided(decision: &Decision) -> String {
                 report::short(extension.added.base_lr),
             )
         }
+        Decision::Refined { refinement, times, limit } => report::refine::adding(refinement, *times, *limit),
+        Decision::SearchEnded { schedule, steps, why, cost } => {
+            report::refine::ended(schedule, *steps, why, cost.as_ref())
+        }
         Decision::Chosen { configs, tuning_seeds, deciding_seeds, looks } => {
             let each = configs
                 .iter()

@@ -21,7 +21,7 @@ pub(crate) struct Status {
     pub rate: Option<f64>,
     /// Time left, later rounds included.
     pub left: Option<Duration>,
-    /// Whether lr grids may still be extended, which the time left does not include.
+    /// Whether lrs may still be added, which the time left does not include.
     pub may_extend: bool,
     /// The best validation loss so far, and the trial that has it.
     pub best: Option<(f64, String)>,
@@ -67,7 +67,7 @@ impl Status {
         if let Some(left) = self.left {
             add(1, ", ", format!("{} left", span(left)));
             if self.may_extend {
-                add(10, " ", "+ lr extensions".to_owned());
+                add(10, " ", "+ added lrs".to_owned());
             }
         }
         if let Some(rate) = self.rate {
@@ -121,7 +121,7 @@ mod tests {
                 "41/120 finished, 16 running, 1m23s left",
                 "41/120 finished, 16 running, 63 waiting, 1m23s left",
                 "41/120 finished, 16 running, 63 waiting, 3 diverged, 1m23s left, 5123 steps/s, best 0.08134",
-                "41/120 finished, 16 running, 63 waiting, 3 diverged, 1m23s left + lr extensions, 5123 steps/s, \
+                "41/120 finished, 16 running, 63 waiting, 3 diverged, 1m23s left + added lrs, 5123 steps/s, \
                  best 0.08134 (wsd at lr 0.03)",
             ]
         );

@@ -68,7 +68,7 @@ impl Purpose {
 /// The decisions of a sweep so far.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Decisions {
-    /// Base lrs beyond the grid.
+    /// Base lrs that the grids of the file do not have.
     pub added: Vec<AddedLr>,
     /// The configs that are trained on the deciding seeds.
     pub chosen: Vec<Chosen>,
@@ -122,9 +122,30 @@ impl Outcome {
     }
 }
 
-/// A base lr that was added to the grid of a schedule whose best lr was at the edge.
+/// What added a base lr to a grid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddedBy {
+    /// `extend`: the best lr was at the edge.
+    Extend,
+    /// `refine`: the best lr was estimated to be between those of the grid.
+    Refine,
+}
+
+impl AddedBy {
+    /// The name in the database.
+    pub fn name(self) -> &'static str {
+        match self {
+            AddedBy::Extend => "extended",
+            AddedBy::Refine => "refined",
+        }
+    }
+}
+
+/// A base lr that was added to the grid of a schedule.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AddedLr {
+    /// What added it.
+    pub by: AddedBy,
     /// The schedule.
     pub schedule: String,
     /// Length of its runs, in steps.
@@ -328,6 +349,21 @@ pub(crate) fn extend(field: &Field<'_>) -> Result<u64, Problem> {
         (Value::Bool(true), _) => Ok(EXTENSIONS),
         (_, Some(n @ 0..=20)) => Ok(n.unsigned_abs()),
         _ => Err(field.expected("`false`, or how often a grid may be extended (0 to 20)")),
+    }
+}
+
+/// `refine: true`: how many lrs between those of its grid a schedule gets at most.
+const REFINEMENTS: u64 = 2;
+
+/// `false` means none, `true` the default, a number at most that many.
+pub(crate) fn refine(field: &Field<'_>) -> Result<u64, Problem> {
+    match (&field.tree.value, field.tree.integer()) {
+        (Value::Bool(false), _) => Ok(0),
+        (Value::Bool(true), _) => Ok(REFINEMENTS),
+        (_, Some(n @ 0..=20)) => Ok(n.unsigned_abs()),
+        _ => Err(field.expected(
+            "`true`, `false`, or how many lrs between those of its grid a schedule may get (0 to 20)",
+        )),
     }
 }
 

@@ -74,6 +74,7 @@ fn properties(forms: &mut Forms, run: Run, catalogue: &Catalogue) -> Json {
         "seeds": seeds(),
         "metric": metric(forms),
         "extend": extend(),
+        "refine": refine(),
         "allow": schedules::allow("lints to silence in the whole file"),
         "schedules": {
             "description": "the schedules to compare, by name",
@@ -432,6 +433,15 @@ fn metric(forms: &mut Forms) -> Json {
                 "additionalProperties": false,
             },
         ],
+    })
+}
+
+fn refine() -> Json {
+    json!({
+        "description": "how many lrs between those of its grid each schedule may get, each where a parabola through the best lr and its \
+                        neighbours is lowest; true: 2. It needs tuning seeds",
+        "default": false,
+        "anyOf": [{ "type": "boolean" }, { "type": "integer", "minimum": 0, "maximum": 20 }],
     })
 }
 

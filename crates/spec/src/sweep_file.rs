@@ -32,6 +32,8 @@ pub struct Spec {
     pub metric: Metric,
     /// How often the grid of a schedule whose best lr is at the edge may be extended.
     pub extend: u64,
+    /// How many lrs between those of its grid a schedule may get.
+    pub refine: u64,
     /// The grid outside `schedules`: base lr and task of each point.
     pub points: Vec<Point>,
     /// Position of the file's `lr`, if no schedule uses it.
@@ -160,6 +162,7 @@ fn spec(
         None => Some(Seeds::All(vec![0])),
     };
     let extend = fields.read_or("extend", protocol::default_extend(), problems, protocol::extend);
+    let refine = fields.read_or("refine", 0, problems, protocol::refine);
     let metric = fields.read_or("metric", Metric::default(), problems, metric::read);
     fields.read_or("allow", Vec::new(), problems, schedule::lint::allow_list);
     let schedules = fields.required("schedules", problems).and_then(|field| schedules(&field, problems));
@@ -187,6 +190,7 @@ fn spec(
     // Problems of unreadable parts are reported above; the checks below need both.
     let (points, schedules) = (points?, schedules?);
     let (name, extend) = (name.unwrap_or_default(), extend.unwrap_or_default());
+    let refine = refine.unwrap_or_default();
     let seeds = seeds.unwrap_or(Seeds::All(vec![0]));
     let (allows, warnings) = (allow::find(tree, source), ambiguous::warnings(tree, source, world));
     let idle_lr = tree.get("lr").filter(|_| all_own).map(|lr| lr.place);
@@ -196,9 +200,11 @@ fn spec(
         let field = Field { tree: field, path: "metric".to_owned() };
         problems.extend(measured(&metric, &points).map(|message| field.problem(message)));
     }
-    let spec = Spec { name, text, seeds, metric, extend, points, idle_lr, schedules, allows, warnings };
+    let spec =
+        Spec { name, text, seeds, metric, extend, refine, points, idle_lr, schedules, allows, warnings };
     problems.extend(tree.get("seeds").and_then(|seeds| looks_with_choice(&spec, seeds)));
     problems.extend(tree.get("seeds").and_then(|seeds| too_many_for_rope(&spec, seeds)));
+    problems.extend(tree.get("refine").and_then(|refine| refined_on_judging_seeds(&spec, refine)));
     let size = size(&spec);
     if size.is_none_or(|size| size > MAX_TRIALS) {
         problems.push(too_many(tree, size));
@@ -222,6 +228,16 @@ fn too_many_for_rope(spec: &Spec, seeds: &Tree) -> Option<Problem> {
              are called different too often"
         );
         Problem::new(seeds.place, "seeds", message).with_hint("remove `rope`")
+    })
+}
+
+/// An lr between those of a grid is placed where the losses of the seeds are lowest. Judged on the same seeds, it would look better than
+/// it is, and unlike a choice among the lrs of a grid, cross-fitting does not correct that: the halves would share its place.
+fn refined_on_judging_seeds(spec: &Spec, refine: &Tree) -> Option<Problem> {
+    let is_split = matches!(spec.seeds, Seeds::Split { .. });
+    (spec.refine > 0 && !is_split).then(|| {
+        let message = "needs separate tuning seeds: an lr that is placed by the seeds that judge it looks better than it is";
+        Problem::new(refine.place, "refine", message).with_hint("write `seeds: {tune: 2, decide: 8}`")
     })
 }
 
@@ -308,7 +324,7 @@ fn run_of(tree: &Tree) -> Tree {
                 .filter(|(key, _)| {
                     !matches!(
                         key.name.as_str(),
-                        "name" | "seeds" | "metric" | "extend" | "schedules" | "allow"
+                        "name" | "seeds" | "metric" | "extend" | "refine" | "schedules" | "allow"
                     )
                 })
                 .cloned()
@@ -355,7 +371,7 @@ fn points(
 fn point(variant: Variant, needs_lr: bool, world: &dyn World, problems: &mut Vec<Problem>) -> Option<Point> {
     let mut fields = Fields::new(&variant.tree, "", problems)?;
     // So that these names are suggested for a misspelt key.
-    for known in ["name", "seeds", "metric", "extend", "schedules", "allow"] {
+    for known in ["name", "seeds", "metric", "extend", "refine", "schedules", "allow"] {
         fields.optional(known);
     }
     let base_lr = if needs_lr { fields.read("lr", problems, base_lr()).map(Some) } else { Some(None) };

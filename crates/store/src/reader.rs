@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use spec::origin::Origins;
+use spec::protocol::{AddedBy, AddedLr};
 use spec::record::{ENVIRONMENT_COLUMNS, Environment, TrialRecord};
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
@@ -261,15 +262,22 @@ impl Reader {
         found.map_err(|error| self.at(error))
     }
 
-    /// The lrs that a sweep added to its grids: schedule, length of the runs in steps, base lr.
+    /// The lrs that a sweep added between those of its grids, in order.
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn extensions(&mut self, sweep: &str) -> Result<Vec<(String, i64, f64)>, StoreError> {
+    pub async fn refined(&mut self, sweep: &str) -> Result<Vec<AddedLr>, StoreError> {
         let sql = "
-            SELECT schedule, steps, base_lr FROM promotions WHERE sweep = $1 AND kind = 'extended' ORDER BY position";
+            SELECT schedule, steps, base_lr FROM promotions WHERE sweep = $1 AND kind = 'refined' ORDER BY position";
         let found = on!(self.conn(), c => sqlx::query_as(sql).bind(sweep).fetch_all(c).await);
-        found.map_err(|error| self.at(error))
+        let rows: Vec<(String, i64, f64)> = found.map_err(|error| self.at(error))?;
+        let added = rows.into_iter().map(|(schedule, steps, base_lr)| AddedLr {
+            by: AddedBy::Refine,
+            schedule,
+            steps: steps.unsigned_abs(),
+            base_lr,
+        });
+        Ok(added.collect())
     }
 
     /// Ids of trials that start with this prefix, at most a few. Ids are lower-case hex; any other prefix matches

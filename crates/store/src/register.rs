@@ -99,7 +99,7 @@ fn promotions(plan: &Plan) -> Result<Vec<Promotion>, Fault> {
     let added = decisions.added.iter().map(|lr| {
         Ok(Promotion {
             position: 0,
-            kind: "extended".to_owned(),
+            kind: lr.by.name().to_owned(),
             schedule: lr.schedule.clone(),
             steps: integer(lr.steps)?,
             base_lr: lr.base_lr,

@@ -41,7 +41,7 @@ pub struct Round<'a> {
     pub later: Later,
     /// Number of their steps; 0 for a shard, which does not train them.
     pub deciding_steps: u64,
-    /// Whether the results of this round may extend the lr grid of a schedule.
+    /// Whether the results of this round may add lrs to the grid of a schedule.
     pub may_extend: bool,
     /// The shard that is trained. `None` for the whole sweep.
     pub shard: Option<Shard>,

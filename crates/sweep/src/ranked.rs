@@ -5,6 +5,7 @@ use spec::protocol::{Purpose, seeds_of};
 use store::{Reader, TrialRecord};
 use verdict::budgets::over_budgets;
 use verdict::ranking::Options;
+use verdict::refine::{GridCost, grid_costs};
 use verdict::results::{RunResult, budgets};
 use verdict::warnings::{History, Warning, warnings};
 use verdict::{Ranking, rank};
@@ -38,6 +39,8 @@ pub struct Ranked {
     pub warnings: Vec<Warning>,
     /// A sentence on the results over several budgets.
     pub over_budgets: Option<String>,
+    /// What the grids without refined lrs had cost; empty if no lr was refined.
+    pub grid_costs: Vec<GridCost>,
     /// How the sweep differs from the file that the user named.
     pub note: Option<String>,
 }
@@ -86,7 +89,8 @@ pub async fn ranked_rows(
     let history = History { origins: reader.origins(sweep).await?, looks: reader.looks(sweep).await? };
     let warnings = warnings(&ranking, &results, &options, &history);
     let over_budgets = over_budgets(&ranking, &results, &options);
-    Ok(Ranked { results, metric: judges.metric, ranking, warnings, over_budgets, note: None })
+    let grid_costs = grid_costs(&results, &reader.refined(sweep).await?);
+    Ok(Ranked { results, metric: judges.metric, ranking, warnings, over_budgets, grid_costs, note: None })
 }
 
 /// The metric with this name that the programs of a sweep report.

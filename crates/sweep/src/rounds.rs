@@ -9,6 +9,7 @@ use spec::{Plan, Spec};
 use store::{Status, TrialRecord};
 use verdict::looks::at_look;
 use verdict::promote::{Extension, extensions, promotions};
+use verdict::refine::{GridCost, Refinement, Unrefined, grid_costs, refinements};
 use verdict::results::{RunResult, RunState};
 
 use crate::Error;
@@ -26,6 +27,26 @@ pub enum Decision {
         times: u64,
         /// How often it may be extended.
         limit: u64,
+    },
+    /// The best lr of a schedule is between those of its grid, so one more lr between them is trained.
+    Refined {
+        /// Which lr is added, and why there.
+        refinement: Refinement,
+        /// How many lrs this search has added, including this one.
+        times: u64,
+        /// How many it may add.
+        limit: u64,
+    },
+    /// No more lrs between those of a schedule's grid are trained.
+    SearchEnded {
+        /// The schedule.
+        schedule: String,
+        /// Length of its runs in steps.
+        steps: u64,
+        /// The reason.
+        why: Unrefined,
+        /// What the grid alone had cost; `None` if no lr was added between its lrs.
+        cost: Option<GridCost>,
     },
     /// The tuning seeds have chosen a config for each schedule. These configs are compared on new seeds.
     Chosen {
@@ -126,9 +147,9 @@ pub fn budgets(spec: &Spec) -> BTreeSet<u64> {
     spec.points.iter().map(|point| point.task.steps).collect()
 }
 
-/// Whether the lr grid of a schedule may be extended.
+/// Whether lrs may be added to the grid of a schedule.
 pub(crate) fn may_extend(spec: &Spec) -> bool {
-    spec.extend > 0 && spec.schedules.iter().any(|schedule| schedule.lrs(spec).len() > 1)
+    (spec.extend > 0 || spec.refine > 0) && spec.schedules.iter().any(|schedule| schedule.lrs(spec).len() > 1)
 }
 
 /// Whether every run of the plan has ended.
@@ -148,9 +169,10 @@ fn next(spec: &Spec, plan: &Plan, results: &[RunResult], values: &Values) -> Opt
         .filter(|(times, _)| *times < spec.extend)
         .map(|(times, extension)| (extension, times + 1))
         .collect();
+    let (between, ended) = refined(spec, decisions, results, &new);
     match spec.seeds {
-        _ if !new.is_empty() => Some(extended(spec, decisions, new)),
-        Seeds::Split { .. } => chosen(spec, decisions, results),
+        _ if !new.is_empty() || !between.is_empty() => Some(with_lrs(spec, decisions, new, between)),
+        Seeds::Split { .. } => chosen(spec, decisions, results, ended),
         Seeds::Each { .. } => looked(spec, decisions, &promotions(results), (results, values)),
         Seeds::All(_) => None,
     }
@@ -189,27 +211,67 @@ pub fn decide(
 
 /// How often this grid was extended.
 fn times(decisions: &Decisions, extension: &Extension) -> u64 {
-    let same =
-        |added: &&AddedLr| added.schedule == extension.added.schedule && added.steps == extension.added.steps;
+    let AddedLr { by, schedule, steps, .. } = &extension.added;
+    let same = |added: &&AddedLr| added.by == *by && added.schedule == *schedule && added.steps == *steps;
     decisions.added.iter().filter(same).count() as u64
 }
 
-fn extended(spec: &Spec, before: &Decisions, extensions: Vec<(Extension, u64)>) -> Next {
-    let mut decisions = before.clone();
-    decisions.added.extend(extensions.iter().map(|(extension, _)| extension.added.clone()));
-    let limit = spec.extend;
-    let new = extensions.into_iter().map(|(extension, times)| Decision::Extended { extension, times, limit });
-    Next { decisions, new: new.collect() }
+/// The lrs to add between those of the grids that are not extended now, each with its number, and the searches that have ended.
+fn refined(
+    spec: &Spec,
+    decisions: &Decisions,
+    results: &[RunResult],
+    extended: &[(Extension, u64)],
+) -> (Vec<(Refinement, u64)>, Vec<Decision>) {
+    let (mut between, mut ended) = (Vec::new(), Vec::new());
+    if spec.refine == 0 {
+        return (between, ended);
+    }
+    let costs = grid_costs(results, &decisions.added);
+    for search in refinements(results, &decisions.added, spec.refine) {
+        let is_own = |schedule: &str, steps: u64| schedule == search.schedule && steps == search.steps;
+        if extended.iter().any(|(extension, _)| is_own(&extension.added.schedule, extension.added.steps)) {
+            continue;
+        }
+        match search.found {
+            Ok(refinement) => between.push((refinement, search.times + 1)),
+            Err(why) => {
+                let cost = costs.iter().find(|cost| is_own(&cost.schedule, cost.steps)).cloned();
+                let (schedule, steps) = (search.schedule, search.steps);
+                ended.push(Decision::SearchEnded { schedule, steps, why, cost });
+            }
+        }
+    }
+    (between, ended)
 }
 
-fn chosen(spec: &Spec, before: &Decisions, results: &[RunResult]) -> Option<Next> {
+/// A round that trains more lrs.
+fn with_lrs(
+    spec: &Spec,
+    before: &Decisions,
+    extensions: Vec<(Extension, u64)>,
+    refinements: Vec<(Refinement, u64)>,
+) -> Next {
+    let mut decisions = before.clone();
+    decisions.added.extend(extensions.iter().map(|(extension, _)| extension.added.clone()));
+    decisions.added.extend(refinements.iter().map(|(refinement, _)| refinement.added.clone()));
+    let limit = spec.extend;
+    let extended =
+        extensions.into_iter().map(|(extension, times)| Decision::Extended { extension, times, limit });
+    let limit = spec.refine;
+    let refined =
+        refinements.into_iter().map(|(refinement, times)| Decision::Refined { refinement, times, limit });
+    Next { decisions, new: extended.chain(refined).collect() }
+}
+
+fn chosen(spec: &Spec, before: &Decisions, results: &[RunResult], ended: Vec<Decision>) -> Option<Next> {
     let configs = promotions(results);
     let decisions = Decisions { chosen: configs.clone(), ..before.clone() };
     let (tuning_seeds, deciding_seeds) = (spec.seeds.choosing(), spec.seeds.deciding());
     let looks = spec.seeds.looks().cloned();
     (!configs.is_empty()).then(|| {
         let chosen = Decision::Chosen { configs, tuning_seeds, deciding_seeds, looks };
-        Next { decisions, new: vec![chosen] }
+        Next { decisions, new: ended.into_iter().chain([chosen]).collect() }
     })
 }
 

@@ -1,7 +1,7 @@
 //! Decides what a sweep trains next, as a pure function of its results: grids whose best lr is at the edge are extended, and
 //! the config that the tuning seeds choose for each schedule is trained on the deciding seeds.
 
-use spec::protocol::{AddedLr, Chosen};
+use spec::protocol::{AddedBy, AddedLr, Chosen};
 use stats::cross_fit;
 
 use crate::edges::{Edge, edge};
@@ -19,12 +19,12 @@ pub struct Extension {
 }
 
 /// The seeds that choose configs.
-fn choosing(results: &[RunResult]) -> Vec<i64> {
+pub(crate) fn choosing(results: &[RunResult]) -> Vec<i64> {
     seeds(results, &[Purpose::All, Purpose::Tune])
 }
 
 /// Index of the config that these seeds choose, by the rule of the ranking.
-fn best(grid: &Grid<'_>, seeds: &[i64]) -> Option<usize> {
+pub(crate) fn best(grid: &Grid<'_>, seeds: &[i64]) -> Option<usize> {
     let losses = grid.losses(seeds);
     cross_fit(&losses, &losses).map(|choice| choice.config)
 }
@@ -52,8 +52,9 @@ fn extension(grid: &Grid<'_>, steps: i64, seeds: &[i64]) -> Option<Extension> {
     // An update uses single precision: two lrs that are equal as f32 are one trial.
     let exists = lrs.iter().any(|lr| *lr as f32 == to as f32);
     let fits = to.is_finite() && to > 0.0 && !exists;
-    let added = || AddedLr { schedule: grid.schedule.to_owned(), steps: steps.unsigned_abs(), base_lr: to };
-    fits.then(|| Extension { added: added(), from: best, edge })
+    let (schedule, steps) = (grid.schedule.to_owned(), steps.unsigned_abs());
+    let added = AddedLr { by: AddedBy::Extend, schedule, steps, base_lr: to };
+    fits.then_some(Extension { added, from: best, edge })
 }
 
 /// The best config of each schedule and budget, by the tuning seeds.

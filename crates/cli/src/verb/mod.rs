@@ -12,6 +12,7 @@ mod export;
 mod gc;
 mod logs;
 mod lr;
+mod lr_law;
 mod merge;
 mod new;
 mod outputs;
@@ -61,7 +62,7 @@ pub(crate) struct Cli {
 }
 
 /// Makes each line `Name(module)` a subcommand with the arguments `module::Args`, run by `module::run`. The module has the
-/// verb's name.
+/// verb's name, with `_` instead of `-`.
 macro_rules! verbs {
     ($($group:ident { $($(#[$about:meta])* $name:ident($module:ident),)* })*) => {
         #[derive(Debug, Subcommand)]
@@ -78,7 +79,7 @@ macro_rules! verbs {
             }
         }
 
-        /// The groups of `sweep --help`: the title and the verbs of each.
+        /// The groups of `sweep --help`: the title and the modules of the verbs of each.
         pub(crate) const GROUPS: &[(&str, &[&str])] =
             &[$((stringify!($group), &[$(stringify!($module)),*])),*];
     };
@@ -107,6 +108,8 @@ verbs! {
         Report(report),
         /// Show what early stopping would have saved and lost
         Audit(audit),
+        /// Fit the best lr of each schedule to the number of steps
+        LrLaw(lr_law),
         /// Compute the expected losses of a task with a closed form
         Expect(expect),
         /// Predict the losses of schedules that were not trained

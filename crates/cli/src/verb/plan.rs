@@ -76,6 +76,13 @@ fn later(spec: &spec::Spec) -> String {
             spec.extend
         ));
     }
+    if spec.refine > 0 {
+        text.push_str(&format!(
+            "where a parabola puts the best lr of a schedule between those of its grid, that lr is trained, at most {} for each schedule \
+             (`refine: false` disables this)\n",
+            spec.refine
+        ));
+    }
     let deciding = match spec.seeds {
         Seeds::Each { .. } => "runs on the seeds after the first look",
         _ => "deciding runs: the chosen configs on fresh seeds",

@@ -69,8 +69,11 @@ pub(crate) fn show(sweep: &str, ranked: &Ranked, format: Format, quiet: bool) ->
                 "{sweep}: schedules by {}, each at its best lr (mean ± deviation over seeds){budget}",
                 ranking.metric.title
             );
-            let notes =
-                notes(ranking).into_iter().chain(ranked.over_budgets.clone()).chain(best_axes(ranked));
+            let notes = notes(ranking)
+                .into_iter()
+                .chain(ranked.over_budgets.clone())
+                .chain(report::refine::note(&ranked.grid_costs, ranking.budget))
+                .chain(best_axes(ranked));
             let notes: String = notes.map(|note| format!("  {note}\n")).collect();
             let warnings: String =
                 warnings.iter().map(|warning| format!("  {}\n", one_line(warning))).collect();

@@ -33,6 +33,7 @@ pub(crate) fn document(
     let material = Material { runs, ..material };
     let mut document = compose(&ranked.ranking, &ranked.results, &options, &ranked.warnings, material);
     document.method.extend(ranked.over_budgets.clone());
+    document.method.extend(report::refine::note(&ranked.grid_costs, ranked.ranking.budget));
     document
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use spec::protocol::{AddedLr, Decisions};
+use spec::protocol::{AddedBy, AddedLr, Decisions};
 use spec::{Plan, Spec, plan, plan_on, yaml};
 
 use crate::schema::takes_file;
@@ -93,7 +93,7 @@ fn a_grid_is_extended_only_for_the_given_budget() {
     let spec = spec(&format!(
         "{RUN}lr: 5\nschedules: {{a: {{kind: cosine, lr: {{values: [1, 2]}}}}, b: {{kind: linear}}}}\n"
     ));
-    let added = vec![AddedLr { schedule: "a".into(), steps: 20, base_lr: 4.0 }];
+    let added = vec![AddedLr { by: AddedBy::Extend, schedule: "a".into(), steps: 20, base_lr: 4.0 }];
     let plan = plan_on(&spec, Decisions { added, ..Decisions::default() }).expect("a plan");
     assert_eq!(runs(&plan, "a"), [(1.0, 10), (2.0, 10), (1.0, 20), (2.0, 20), (4.0, 20)]);
     assert_eq!(runs(&plan, "b"), [(5.0, 10), (5.0, 20)]);

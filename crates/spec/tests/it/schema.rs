@@ -169,6 +169,8 @@ const MISTAKES: &[(&str, &str)] = &[
     ("lr: 0.1", "lr: 0.1\nlrr: 2"),
     ("lr: 0.1", "lr: 0.1\nseeds: 0"),
     ("lr: 0.1", "lr: 0.1\nseeds: [1, 1]"),
+    ("lr: 0.1", "lr: 0.1\nrefine: 21"),
+    ("lr: 0.1", "lr: 0.1\nrefine: maybe"),
     ("lr: 0.1", "lr: 0.1\nname: ''"),
     ("lr: 0.1", "lr: 0.1\nclip_norm: 0"),
     ("lr: 0.1", "lr: 0.1\ndiverge_above: 1"),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use spec::event::{Event, Outcome};
-use spec::protocol::{AddedLr, Decisions};
+use spec::protocol::{AddedBy, AddedLr, Decisions};
 use store::Activity::{Training, Waiting};
 use store::{JoinOptions, Location, Reader, Store, StoreError};
 
@@ -180,7 +180,7 @@ async fn stages_of_two_runners_have_different_numbers(dir: &TestStore) {
 /// A slow process does not undo the decisions of a faster one.
 async fn a_plan_with_fewer_decisions_does_not_undo_newer_ones(dir: &TestStore) {
     let spec = trainer::read(&small().text, "small").expect("a good file");
-    let added = AddedLr { schedule: "cosine".to_owned(), steps: 20, base_lr: 0.4 };
+    let added = AddedLr { by: AddedBy::Extend, schedule: "cosine".to_owned(), steps: 20, base_lr: 0.4 };
     let later =
         spec::plan_on(&spec, Decisions { added: vec![added], ..Decisions::default() }).expect("a plan");
     let (mut quick, mut slow) = two(dir.path()).await;
