@@ -21,6 +21,7 @@ pub mod program_lane;
 pub mod protocol;
 pub mod record;
 pub mod schema;
+pub mod screen;
 pub mod share;
 pub mod sweep_file;
 mod task;

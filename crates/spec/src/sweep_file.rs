@@ -14,6 +14,7 @@ use crate::metric::{self, Metric};
 use crate::protocol::{self, Seeds};
 use crate::trial::Task;
 use crate::world::{EmptyWorld, World};
+use crate::screen::{self, Screen};
 use crate::{ambiguous, plan, task, yaml};
 
 /// The most trials of one sweep.
@@ -32,6 +33,8 @@ pub struct Spec {
     pub metric: Metric,
     /// How often the grid of a schedule whose best lr is at the edge may be extended.
     pub extend: u64,
+    /// Which schedules predictions may leave out; `None`: all are trained.
+    pub screen: Option<Screen>,
     /// The grid outside `schedules`: base lr and task of each point.
     pub points: Vec<Point>,
     /// Position of the file's `lr`, if no schedule uses it.
@@ -161,6 +164,7 @@ fn spec(
     };
     let extend = fields.read_or("extend", protocol::default_extend(), problems, protocol::extend);
     let metric = fields.read_or("metric", Metric::default(), problems, metric::read);
+    let screen = fields.optional("screen").and_then(|field| screen::screen(&field, problems));
     fields.read_or("allow", Vec::new(), problems, schedule::lint::allow_list);
     let schedules = fields.required("schedules", problems).and_then(|field| schedules(&field, problems));
 
@@ -196,7 +200,11 @@ fn spec(
         let field = Field { tree: field, path: "metric".to_owned() };
         problems.extend(measured(&metric, &points).map(|message| field.problem(message)));
     }
-    let spec = Spec { name, text, seeds, metric, extend, points, idle_lr, schedules, allows, warnings };
+    if let (Some(screen), Some(tree)) = (&screen, tree.get("screen")) {
+        let names = schedules.iter().map(|schedule| schedule.key.name.as_str());
+        problems.extend(screen::check(screen, tree, names, &metric));
+    }
+    let spec = Spec { name, text, seeds, metric, extend, screen, points, idle_lr, schedules, allows, warnings };
     problems.extend(tree.get("seeds").and_then(|seeds| looks_with_choice(&spec, seeds)));
     problems.extend(tree.get("seeds").and_then(|seeds| too_many_for_rope(&spec, seeds)));
     let size = size(&spec);
@@ -308,7 +316,7 @@ fn run_of(tree: &Tree) -> Tree {
                 .filter(|(key, _)| {
                     !matches!(
                         key.name.as_str(),
-                        "name" | "seeds" | "metric" | "extend" | "schedules" | "allow"
+                        "name" | "seeds" | "metric" | "extend" | "screen" | "schedules" | "allow"
                     )
                 })
                 .cloned()
@@ -355,7 +363,7 @@ fn points(
 fn point(variant: Variant, needs_lr: bool, world: &dyn World, problems: &mut Vec<Problem>) -> Option<Point> {
     let mut fields = Fields::new(&variant.tree, "", problems)?;
     // So that these names are suggested for a misspelt key.
-    for known in ["name", "seeds", "metric", "extend", "schedules", "allow"] {
+    for known in ["name", "seeds", "metric", "extend", "screen", "schedules", "allow"] {
         fields.optional(known);
     }
     let base_lr = if needs_lr { fields.read("lr", problems, base_lr()).map(Some) } else { Some(None) };
