@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use spec::origin::Origins;
+use spec::protocol::Screened;
 use spec::record::{ENVIRONMENT_COLUMNS, Environment, TrialRecord};
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
@@ -16,7 +17,7 @@ use crate::records::{self, Which, names, of_row};
 use crate::rows::{MetricRow, Sharing};
 use crate::status::{self, RunnerStatus, RunningTrial, SweepStatus};
 use crate::values::{self, Wanted};
-use crate::{postgres, sqlite, tables};
+use crate::{postgres, screening, sqlite, tables};
 
 /// Maximum number of ids that [`Reader::find`] returns: enough to show that a prefix is not unique.
 const MAX_FOUND: i64 = 10;
@@ -270,6 +271,14 @@ impl Reader {
             SELECT schedule, steps, base_lr FROM promotions WHERE sweep = $1 AND kind = 'extended' ORDER BY position";
         let found = on!(self.conn(), c => sqlx::query_as(sql).bind(sweep).fetch_all(c).await);
         found.map_err(|error| self.at(error))
+    }
+
+    /// Which schedules of a sweep predictions kept and left out. `None` if that was not decided.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn screened(&mut self, sweep: &str) -> Result<Option<Screened>, StoreError> {
+        screening::read(self.conn(), sweep).await.map_err(|error| self.at(error))
     }
 
     /// Ids of trials that start with this prefix, at most a few. Ids are lower-case hex; any other prefix matches

@@ -17,6 +17,7 @@ pub(crate) static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
         migration(6, "origins", include_str!("../../migrations/postgres/0006_origins.sql")),
         migration(7, "looks", include_str!("../../migrations/postgres/0007_looks.sql")),
         migration(8, "metrics", include_str!("../../migrations/postgres/0008_metrics.sql")),
+        migration(9, "screening", include_str!("../../migrations/postgres/0009_screening.sql")),
     ])
 });
 

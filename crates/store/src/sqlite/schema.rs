@@ -20,6 +20,7 @@ static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
         migration(6, "origins", include_str!("../../migrations/sqlite/0006_origins.sql")),
         migration(7, "looks", include_str!("../../migrations/sqlite/0007_looks.sql")),
         migration(8, "metrics", include_str!("../../migrations/sqlite/0008_metrics.sql")),
+        migration(9, "screening", include_str!("../../migrations/sqlite/0009_screening.sql")),
     ])
 });
 
