@@ -33,6 +33,6 @@ pub mod yaml;
 #[cfg(test)]
 mod testing;
 
-pub use plan::{Plan, plan, plan_on};
+pub use plan::{Plan, plan, plan_all, plan_on};
 pub use sweep_file::{Spec, read, read_with};
 pub use world::{EmptyWorld, World};

@@ -83,6 +83,17 @@ pub fn plan(spec: &Spec) -> Result<Plan, Vec<Problem>> {
     plan_on(spec, Decisions::default())
 }
 
+/// The plan of all schedules, whatever `screen` says: for questions about the file, not for training.
+///
+/// # Errors
+/// Every schedule that does not fit its runs.
+pub fn plan_all(spec: &Spec) -> Result<Plan, Vec<Problem>> {
+    match spec.screen {
+        None => plan(spec),
+        Some(_) => plan(&Spec { screen: None, ..spec.clone() }),
+    }
+}
+
 /// The plan of all rounds so far, given what they decided: the first round, and the runs that follow from the decisions.
 ///
 /// # Errors

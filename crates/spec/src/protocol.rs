@@ -7,6 +7,7 @@ use schedule::tree::Value;
 
 use crate::axes::is_axis;
 use crate::looks::{Looks, looks};
+use crate::trial::Config;
 use crate::yaml;
 
 /// The seeds of a sweep.
@@ -186,6 +187,18 @@ pub struct Chosen {
     pub config_id: String,
     /// Its base lr.
     pub base_lr: f64,
+}
+
+impl Chosen {
+    /// A config as the choice for its schedule.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            schedule: config.schedule_name.clone(),
+            steps: config.task.steps,
+            config_id: config.id.clone(),
+            base_lr: config.base_lr,
+        }
+    }
 }
 
 impl Decisions {

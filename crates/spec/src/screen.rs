@@ -9,7 +9,7 @@ use schedule::tree::Tree;
 use schedule::{Feedback, Schedule};
 
 use crate::metric::Metric;
-use crate::protocol::Screened;
+use crate::protocol::{AtScreen, Chosen, Screened};
 use crate::trial::Config;
 
 /// The `screen` of a sweep file.
@@ -98,6 +98,12 @@ pub struct Candidate {
     pub configs: Vec<Arc<Config>>,
 }
 
+impl Candidate {
+    fn has(&self, config_id: &str) -> bool {
+        self.configs.iter().any(|config| config.id == config_id)
+    }
+}
+
 /// How the schedules of a sweep are divided.
 #[derive(Debug, Clone)]
 pub struct Screening {
@@ -148,6 +154,36 @@ impl Screening {
     pub(crate) fn trains(&self, schedule: &str, screened: Option<&Screened>) -> bool {
         let is_candidate = self.candidates.iter().any(|each| each.schedule == schedule);
         !is_candidate || screened.is_some_and(|screened| screened.keeps(schedule))
+    }
+
+    /// The decision that these trained schedules show; `None` if no candidate is among them. It has no predictions: the store has them.
+    pub fn as_trained<'a>(&self, trained: impl Iterator<Item = &'a str> + Clone) -> Option<Screened> {
+        let outcome = |candidate: &Candidate| {
+            let config = candidate.configs.first()?;
+            let is_kept = trained.clone().any(|name| name == candidate.schedule);
+            Some(AtScreen { chosen: Chosen::of(config), is_kept, predicted: None })
+        };
+        let outcomes: Vec<AtScreen> = self.candidates.iter().filter_map(outcome).collect();
+        let any = outcomes.iter().any(|at| at.is_kept);
+        any.then_some(Screened { learned: Vec::new(), outcomes })
+    }
+
+    /// Whether a decision is about these schedules and this `keep`. A decision of another file is not used.
+    pub fn agrees_with(&self, screened: &Screened) -> bool {
+        let learned = |at: &Chosen| {
+            self.learned.iter().any(|each| each.schedule == at.schedule && each.has(&at.config_id))
+        };
+        let candidate = |at: &AtScreen| {
+            let Chosen { schedule, config_id, .. } = &at.chosen;
+            self.candidates.iter().any(|each| each.schedule == *schedule && each.has(config_id))
+        };
+        let predicted = screened.outcomes.iter().filter(|at| at.predicted.is_some());
+        let kept = predicted.clone().filter(|at| at.is_kept).count();
+        screened.learned.len() == self.learned.len()
+            && screened.learned.iter().all(learned)
+            && screened.outcomes.len() == self.candidates.len()
+            && screened.outcomes.iter().all(candidate)
+            && kept as u64 == self.keep.min(predicted.count() as u64)
     }
 
     /// Number of candidates that the decision trains; if it is not made yet, how many that are at least.

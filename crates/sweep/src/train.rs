@@ -12,7 +12,7 @@ use store::{JoinOptions, Store, TrialRecord};
 
 use crate::event::{Event, Observer, Round};
 use crate::results::Values;
-use crate::{Context, Error, Shard, looks, programs, rounds, weights};
+use crate::{Context, Error, Shard, looks, programs, rounds, screening, weights};
 
 /// How this process trains.
 #[derive(Debug)]
@@ -79,12 +79,13 @@ pub(crate) async fn train_rounds(
     looks::check_unchanged(spec, &rows, store).await?;
     loop {
         let values = values(spec, store).await?;
+        plan = screening::decide(training, (spec, plan), &rows, store, observe).await?;
         // The decisions of earlier runs of this sweep are made again from the stored results.
         plan =
             rounds::decide(spec, plan, (&rows, &values), &mut |decision| observe(Event::Decided(decision)))?;
         let (missing, ended) = register(training, &plan, shard, store).await?;
         let continues = shard.is_none();
-        let later = rounds::later(spec, &plan.decisions);
+        let later = rounds::later(spec, &plan);
         let round = Round {
             plan: &plan,
             missing: &missing,
