@@ -197,7 +197,7 @@ pub fn decided(spec: &Spec, plan: &Plan, rows: &[TrialRecord], values: &Values) 
 ///
 /// # Errors
 /// The decision can't be trained.
-pub fn as_trained(spec: &Spec, plan: &Plan, rows: &[TrialRecord]) -> Result<Plan, Error> {
+fn as_trained(spec: &Spec, plan: &Plan, rows: &[TrialRecord]) -> Result<Plan, Error> {
     let open = plan.screening.as_ref().filter(|_| plan.decisions.screened.is_none());
     let names = rows.iter().map(|row| row.schedule.as_str());
     match open.and_then(|screening| screening.as_trained(names)) {

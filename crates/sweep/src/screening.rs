@@ -11,12 +11,10 @@ use spec::{Plan, Spec};
 use store::{Store, TrialRecord};
 
 use crate::curves::{Curves, all_curves};
-use crate::event::{Event, Observer};
 use crate::laws::Laws;
 use crate::rounds::{Decision, is_complete, with_screened};
 use crate::stored::open;
-use crate::train::Training;
-use crate::Error;
+use crate::{Context, Error};
 
 /// A decision and its reasons.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,33 +27,32 @@ pub struct Outcome {
     pub refused: Vec<(String, String)>,
 }
 
-/// The plan after the decision of its `screen`. The same plan if that is decided already, or not all runs of the first round have ended.
+/// The plan after the decision of its `screen`, and the decision. `None` if it was made before, or not all runs of the first round have ended.
+/// Renews the lease of this process in between, which lasts for `lease`.
 ///
 /// # Errors
 /// The store can't be read, or the decision can't be trained.
 pub(crate) async fn decide(
-    training: &Training<'_>,
-    (spec, plan): (&Spec, Plan),
+    (context, lease): (&Context, Duration),
+    (spec, plan): (&Spec, &Plan),
     rows: &[TrialRecord],
     store: &mut Store,
-    observe: &mut Observer<'_>,
-) -> Result<Plan, Error> {
+) -> Result<Option<(Plan, Decision)>, Error> {
     let open = plan.screening.as_ref().filter(|_| plan.decisions.screened.is_none());
-    let Some(screening) = open else { return Ok(plan) };
+    let Some(screening) = open else { return Ok(None) };
     let outcome = match recorded(&plan.name, screening, store).await? {
         Some(outcome) => outcome,
-        None if !is_complete(&plan, rows) => return Ok(plan),
+        None if !is_complete(plan, rows) => return Ok(None),
         None => {
-            let made = predicted(training, &plan, screening, rows, store).await?;
+            let made = predicted((context, lease), plan, screening, rows, store).await?;
             fault::point("promotion.before").map_err(Error::failed)?;
             // Another process may have decided in the meantime.
             recorded(&plan.name, screening, store).await?.unwrap_or(made)
         }
     };
     let Outcome { screened, laws, refused } = outcome;
-    let next = with_screened(spec, &plan, screened.clone())?;
-    observe(Event::Decided(&Decision::Screened { screened, laws, refused }));
-    Ok(next)
+    let next = with_screened(spec, plan, screened.clone())?;
+    Ok(Some((next, Decision::Screened { screened, laws, refused })))
 }
 
 /// The decision in the store, if it is about this file.
@@ -66,7 +63,7 @@ async fn recorded(sweep: &str, screening: &Screening, store: &mut Store) -> Resu
 
 /// Makes the decision from the runs of the plan, on a separate thread while this one renews the lease.
 async fn predicted(
-    training: &Training<'_>,
+    (context, lease): (&Context, Duration),
     plan: &Plan,
     screening: &Screening,
     rows: &[TrialRecord],
@@ -78,20 +75,17 @@ async fn predicted(
         learned.contains(row.schedule.as_str()) && ids.contains(row.trial_id.as_str())
     });
     let own: Vec<TrialRecord> = own.cloned().collect();
-    let curves = all_curves(&mut open(training.context).await?, &own).await?;
+    let curves = all_curves(&mut open(context).await?, &own).await?;
     let screening = screening.clone();
     let thread = std::thread::Builder::new().name("laws".to_owned());
     let thread = thread.spawn(move || outcome(&screening, curves));
     let thread = thread.map_err(|error| Error::failed(format_args!("can't start a thread: {error}")))?;
-    joined(thread, training, store).await
+    joined(thread, lease, store).await
 }
 
-async fn joined(
-    thread: JoinHandle<Outcome>,
-    training: &Training<'_>,
-    store: &mut Store,
-) -> Result<Outcome, Error> {
-    let every = training.options.lease / 10;
+/// Waits for the thread.
+async fn joined(thread: JoinHandle<Outcome>, lease: Duration, store: &mut Store) -> Result<Outcome, Error> {
+    let every = lease / 10;
     let mut due = Instant::now() + every;
     while !thread.is_finished() {
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -79,7 +79,12 @@ pub(crate) async fn train_rounds(
     looks::check_unchanged(spec, &rows, store).await?;
     loop {
         let values = values(spec, store).await?;
-        plan = screening::decide(training, (spec, plan), &rows, store, observe).await?;
+        let screened =
+            screening::decide((training.context, options.lease), (spec, &plan), &rows, store).await?;
+        if let Some((next, decision)) = screened {
+            observe(Event::Decided(&decision));
+            plan = next;
+        }
         // The decisions of earlier runs of this sweep are made again from the stored results.
         plan =
             rounds::decide(spec, plan, (&rows, &values), &mut |decision| observe(Event::Decided(decision)))?;

@@ -10,9 +10,8 @@ use spec::{Plan, Spec};
 use store::{Reader, Status, TrialRecord};
 
 use crate::curves::{all_curves, same_task};
-use crate::error::joined_messages;
 use crate::laws::{Found, Laws};
-use crate::{Context, Error, lookup};
+use crate::{Context, Error, lookup, plan};
 
 /// The predictions for a sweep file.
 #[derive(Debug)]
@@ -48,7 +47,7 @@ pub async fn untried(
     sweep: Option<&str>,
     context: &Context,
 ) -> Result<Untried, Error> {
-    let plan = spec::plan_all(spec).map_err(|problems| Error::usage(joined_messages(&problems)))?;
+    let plan = plan::whole(spec)?;
     let ids: Vec<String> = plan.trials.iter().map(|trial| trial.id.clone()).collect();
     let ended = reader.ended_trials(&ids).await?;
     let is_tried = |name: &str| {
