@@ -1,4 +1,4 @@
-//! `sweep audit`: what early stopping would have saved, and which schedules it would have dropped.
+//! `sweep audit`: what early stopping and screening would have saved, and which schedules they would have dropped.
 
 use std::collections::HashMap;
 
@@ -6,13 +6,14 @@ use report::{Format, audit_rows};
 use spec::metric::{Metric, Requested};
 use sweep::lookup::sweep;
 use sweep::ranked::{RankBy, ranked};
+use sweep::replay::{Replayed, replay};
 use sweep::stored::open;
 use sweep::wait_for;
-use verdict::audit::{Trace, audit};
+use verdict::audit::{Trace, audit, screening};
 use verdict::results::Purpose;
 
 use crate::args::FormatArg;
-use crate::exit::{Failure, Outcome, print};
+use crate::exit::{Failure, Outcome, print, say};
 use crate::global::Global;
 
 #[derive(Debug, clap::Args)]
@@ -27,14 +28,16 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
-    let (name, ranked, curves) = wait_for(async {
+    let (name, ranked, curves, replayed) = wait_for(async {
         let mut reader = open(&global.context).await?;
         let name = sweep(&mut reader, args.sweep.as_deref(), &global.context).await?;
         let metric = Some(Requested::Metric(Metric::Final));
         let how = RankBy { metric, budget: args.budget, ..RankBy::default() };
         let ranked = ranked(&mut reader, &name, &how).await?;
         let curves = reader.validation_losses(&name).await?;
-        Ok::<_, Failure>((name, ranked, curves))
+        let rows = reader.results(&name).await?;
+        let replayed = replay(&mut reader, &rows, ranked.ranking.budget).await?;
+        Ok::<_, Failure>((name, ranked, curves, replayed))
     })?;
     let mut by_trial: HashMap<&str, Vec<(u64, f64)>> = HashMap::new();
     for (trial, step, loss) in &curves {
@@ -60,16 +63,21 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
         .collect();
     let best: Vec<(String, String)> =
         ranked.ranking.lines.iter().map(|line| (line.schedule.clone(), line.config_id.clone())).collect();
-    let Some(audits) = audit(&traces, &best) else {
+    let Some(mut audits) = audit(&traces, &best) else {
         return Err(Failure::usage(format_args!(
             "the runs of `{name}` were evaluated only at their end, so there are no losses for a stopping rule to compare; write \
              `evaluate: {{every: \"10%\"}}` and train again"
         )));
     };
+    match &replayed {
+        Ok(Replayed { first, ordered }) => audits.extend(screening(&traces, &best, first, ordered)),
+        Err(why) if !global.quiet => say(format_args!("note: screening is not replayed: {why}")),
+        Err(_) => {}
+    }
     let format = Format::from(&args.format);
     if format == Format::Table {
         print(&format!(
-            "{name}: what early stopping would have saved, replayed on {} runs of {} steps\n\n",
+            "{name}: what early stopping and screening would have saved, replayed on {} runs of {} steps\n\n",
             traces.len(),
             ranked.ranking.budget
         ))?;
@@ -80,6 +88,14 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
             "\n  keeps_winner: whether the best config is trained to its end; regret: how much worse the best remaining run is, mean \
              over seeds\n  dropped_schedules: schedules whose best config is stopped on most seeds, so that their rank is wrong\n",
         )?;
+        if let Ok(Replayed { first, ordered }) = &replayed {
+            print(&format!(
+                "  screening, keep N: trains {}, and of the others the N with the lowest predicted losses: {}; its dropped schedules are not \
+                 trained at all\n",
+                first.join(", "),
+                ordered.join(", ")
+            ))?;
+        }
     }
     Ok(())
 }

@@ -29,6 +29,7 @@ mod schema;
 mod show;
 mod status;
 mod submit;
+mod untried;
 mod worker;
 
 use clap::{Parser, Subcommand};
