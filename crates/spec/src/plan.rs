@@ -83,7 +83,7 @@ pub fn plan(spec: &Spec) -> Result<Plan, Vec<Problem>> {
     plan_on(spec, Decisions::default())
 }
 
-/// The plan of all schedules, whatever `screen` says: for questions about the file, not for training.
+/// The plan of all schedules, without `screen`: for questions about the file, not for training.
 ///
 /// # Errors
 /// Every schedule that does not fit its runs.

@@ -237,7 +237,7 @@ fn spread(shapes: &[Vec<f64>], first: usize, count: usize) -> Vec<usize> {
             });
             let nearest =
                 |i: usize| chosen.iter().map(|j| distance(i, *j)).fold(f64::INFINITY, f64::min);
-            // Of equal distances the first one in the file, so that the choice does not depend on anything else.
+            // If distances are equal, the first one in the file.
             let farthest = free.map(|(i, _)| (nearest(i), i)).fold(None, |best: Option<(f64, usize)>, each| {
                 if best.is_none_or(|best| each.0 > best.0) { Some(each) } else { best }
             });

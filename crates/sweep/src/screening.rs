@@ -1,5 +1,5 @@
-//! Decides which schedules of a sweep are trained, by predictions from the runs of its first round. The decision is in the store; one that is
-//! there already is used again, so that several machines can't decide differently.
+//! Decides which schedules of a sweep are trained, by predictions from the runs of its first round. A decision that the store
+//! already has is used again, so that several machines can't decide differently.
 
 use std::collections::HashSet;
 use std::thread::JoinHandle;

@@ -83,7 +83,7 @@ fn json(Entry { schedule, config, found }: &Entry) -> Value {
     })
 }
 
-/// What was learned from, and what was not predicted because it is trained already.
+/// The sweep that was learned from, its laws, and the schedules that are trained already.
 fn summary(found: &Untried) -> String {
     let mut text = format!("learned from the sweep `{}`\n", found.source);
     found.laws.iter().for_each(|law| text.push_str(&format!("  {law}\n")));
