@@ -293,9 +293,8 @@ mod tests {
 
     #[test]
     fn screening_leaves_out_the_schedules_computed_by_hand() {
-        let names = ["late", "good", "fair", "poor"].map(str::to_owned);
-        let [late, good, fair, poor] = names.clone();
-        let found = screening(&four(), &best(&["late", "good", "fair", "poor"]), &[poor.clone()], &[good, late.clone(), fair.clone()]);
+        let [late, good, fair, poor] = ["late", "good", "fair", "poor"].map(str::to_owned);
+        let found = screening(&four(), &best(&["late", "good", "fair", "poor"]), std::slice::from_ref(&poor), &[good, late.clone(), fair.clone()]);
         let rules: Vec<&str> = found.iter().map(|audit| audit.rule.as_str()).collect();
         assert_eq!(rules, ["screening, keep 1", "screening, keep 2", "screening, keep 3"]);
         // `poor` and `good` are trained; `late`, the best with 0.1, and `fair` are not.
