@@ -77,7 +77,12 @@ fn every_output_has_exactly_the_fields_of_its_schema() {
     let sandbox = Sandbox::new();
     sandbox.write("outputs.yaml", FILE);
     sandbox.write("bowl.yaml", QUADRATIC);
-    sandbox.write("more.yaml", QUADRATIC.replace("name: bowl", "name: more").replace("{constant:", "{cosine: {kind: cosine}, constant:"));
+    sandbox.write(
+        "more.yaml",
+        QUADRATIC
+            .replace("name: bowl", "name: more")
+            .replace("{constant:", "{cosine: {kind: cosine}, constant:"),
+    );
     for curve in ["constant_24000.csv", "wsdcon_9.csv"] {
         let recorded = std::fs::read(root().join("data/loss-curves/25M").join(curve)).expect("a curve");
         sandbox.write(curve, recorded);

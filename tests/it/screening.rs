@@ -54,13 +54,27 @@ fn predictions_choose_what_is_trained_and_everything_names_the_rest() {
     let sandbox = sandbox();
     let plan = sandbox.run(&["plan", "s.yaml", "--no-probe"]).exits(0).stdout;
     assert!(plan.contains("trained first, to learn a law of their loss curves: "), "{plan}");
-    assert!(plan.contains("trained first, because they can't be predicted: watching (closed-loop)"), "{plan}");
+    assert!(
+        plan.contains("trained first, because they can't be predicted: watching (closed-loop)"),
+        "{plan}"
+    );
     let output = sandbox.run(&["s.yaml"]).exits(0);
     let screen = &output.stderr;
-    assert!(screen.contains("; then the 2 of 6 other schedules with the lowest predicted losses"), "{screen}");
-    let decision = screen.lines().find(|line| line.starts_with("screening by the loss curves of ")).expect(screen);
-    assert!(decision.contains("at lr 0.25: ") && decision.contains("4 runs, validation loss, off by "), "{decision}");
-    assert!(decision.contains("trains without a prediction: huge (at lr 1.5: its peak lr 1.5 is more than 2 times"), "{decision}");
+    assert!(
+        screen.contains("; then the 2 of 6 other schedules with the lowest predicted losses"),
+        "{screen}"
+    );
+    let decision =
+        screen.lines().find(|line| line.starts_with("screening by the loss curves of ")).expect(screen);
+    assert!(
+        decision.contains("at lr 0.25: ") && decision.contains("4 runs, validation loss, off by "),
+        "{decision}"
+    );
+    assert!(
+        decision
+            .contains("trains without a prediction: huge (at lr 1.5: its peak lr 1.5 is more than 2 times"),
+        "{decision}"
+    );
     assert!(decision.ends_with("a prediction is not a verdict"), "{decision}");
 
     let (learned, kept, left_out) =
@@ -70,11 +84,16 @@ fn predictions_choose_what_is_trained_and_everything_names_the_rest() {
     let names = trained(&sandbox);
     assert!(["constant", "watching", "huge"].iter().all(|name| names.iter().any(|known| known == name)));
     assert!(left_out.iter().all(|name| !names.contains(name)) && names.len() == 8, "{names:?}");
-    let order = sandbox.query("select kind, predicted from promotions where predicted is not null order by position");
-    let losses: Vec<f64> = order.as_array().expect("rows").iter().filter_map(|row| row["predicted"].as_f64()).collect();
+    let order =
+        sandbox.query("select kind, predicted from promotions where predicted is not null order by position");
+    let losses: Vec<f64> =
+        order.as_array().expect("rows").iter().filter_map(|row| row["predicted"].as_f64()).collect();
     assert!(losses.len() == 5 && losses.is_sorted(), "{order}");
 
-    let left_out = format!("3 schedules were not trained, by prediction: {}; a prediction is not a verdict: ", left_out.join(", "));
+    let left_out = format!(
+        "3 schedules were not trained, by prediction: {}; a prediction is not a verdict: ",
+        left_out.join(", ")
+    );
     assert!(output.stdout.contains(&left_out), "{}", output.stdout);
     assert!(sandbox.run(&["rank"]).exits(0).stdout.contains(&left_out));
     sandbox.run(&["report", "--output", "s.html"]).exits(0);
@@ -164,16 +183,25 @@ fn a_plan_orders_the_schedules_that_were_not_trained() {
     assert!(table.stderr.contains("watching: not predicted: closed-loop"), "{}", table.stderr);
     assert!(table.stderr.contains("huge: not predicted: at lr 1.5: its peak lr"), "{}", table.stderr);
     let text = &table.stdout;
-    assert!(text.contains("learned from the sweep `known`") && text.contains("already trained: constant, early, half, square"), "{text}");
+    assert!(
+        text.contains("learned from the sweep `known`")
+            && text.contains("already trained: constant, early, half, square"),
+        "{text}"
+    );
     assert!(text.contains("a prediction is not a verdict"), "{text}");
-    let named = sandbox.run(&["plan", "ideas.yaml", "--screen", "--sweep", "known", "--format", "csv"]).exits(0);
+    let named =
+        sandbox.run(&["plan", "ideas.yaml", "--screen", "--sweep", "known", "--format", "csv"]).exits(0);
     assert_eq!(named.stdout.lines().count(), 6, "{}", named.stdout);
 
     // Another task has no runs, and a sweep can't be named without --screen.
     let other = std::fs::read_to_string(sandbox.path("ideas.yaml")).expect("a file");
     sandbox.write("other.yaml", other.replace("kind: sgd", "kind: sgd, momentum: 0.5"));
     let refused = sandbox.run(&["plan", "other.yaml", "--screen"]).exits(2);
-    assert!(refused.stderr.contains("no law can be learned for this task from `known`"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("no law can be learned for this task from `known`"),
+        "{}",
+        refused.stderr
+    );
     sandbox.run(&["plan", "ideas.yaml", "--sweep", "known"]).exits(2);
 }
 
@@ -204,7 +232,11 @@ fn an_audit_replays_screening() {
     sandbox.write("few.yaml", format!("name: few\n{HEAD}{few}"));
     sandbox.run(&["few.yaml", "-q"]).exits(0);
     let few = sandbox.run(&["audit", "few"]).exits(0);
-    assert!(few.stderr.contains("screening is not replayed: a law is learned from 4 schedules"), "{}", few.stderr);
+    assert!(
+        few.stderr.contains("screening is not replayed: a law is learned from 4 schedules"),
+        "{}",
+        few.stderr
+    );
     assert!(!few.stdout.contains("screening, keep"), "{}", few.stdout);
 }
 
@@ -215,7 +247,11 @@ fn without_a_law_nothing_is_left_out() {
     let flat = "schedules:\n  constant: {kind: constant}\n  a: {kind: linear, to: 0.99x}\n  b: {kind: linear, to: 0.98x}\n  c: {kind: linear, to: 0.97x}\n  d: {kind: linear, to: 0.96x}\n";
     sandbox.write("flat.yaml", format!("name: flat\n{HEAD}screen: {{keep: 1, learn: 3}}\n{flat}"));
     let output = sandbox.run(&["flat.yaml"]).exits(0);
-    assert!(output.stderr.contains("no law: the lr of no run falls by a tenth of its peak"), "{}", output.stderr);
+    assert!(
+        output.stderr.contains("no law: the lr of no run falls by a tenth of its peak"),
+        "{}",
+        output.stderr
+    );
     assert_eq!(trained(&sandbox).len(), 5);
     let refused = sandbox.run(&["submit", "slurm", "flat.yaml", "--dry-run"]);
     assert!(refused.stderr.contains("`screen` can't be used in a job array"), "{}", refused.stderr);

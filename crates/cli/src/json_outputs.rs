@@ -107,7 +107,12 @@ pub(crate) const OUTPUTS: &[Output] = &[
         others: Some("other metrics of the step under their names"),
         ..list("steps", "sweep show TRIAL --metrics", "The steps of a trial, in order.", steps)
     },
-    list("audit", "sweep audit", "The savings and losses of rules of early stopping and of screening.", audit),
+    list(
+        "audit",
+        "sweep audit",
+        "The savings and losses of rules of early stopping and of screening.",
+        audit,
+    ),
     list("expectations", "sweep expect FILE", "Expected losses of a task with a closed form.", expectations),
     list(
         "predictions",

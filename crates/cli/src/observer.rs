@@ -88,7 +88,8 @@ pub(crate) fn decided(decision: &Decision) -> String {
 fn screened_text(screened: &Screened, laws: &[String], refused: &[(String, String)]) -> String {
     let each = |is_kept: bool| {
         let own = screened.outcomes.iter().filter(move |at| at.is_kept == is_kept);
-        let own = own.filter_map(|at| Some(format!("{} ({})", at.chosen.schedule, report::short(at.predicted?.loss))));
+        let own = own
+            .filter_map(|at| Some(format!("{} ({})", at.chosen.schedule, report::short(at.predicted?.loss))));
         own.collect::<Vec<_>>().join(", ")
     };
     let learned: Vec<&str> = screened.learned.iter().map(|config| config.schedule.as_str()).collect();
@@ -114,7 +115,10 @@ fn screened_text(screened: &Screened, laws: &[String], refused: &[(String, Strin
         0 => text,
         n => {
             let are = if n == 1 { "is" } else { "are" };
-            format!("{text}; {} {are} not trained, by prediction: {left_out}; a prediction is not a verdict", counted(n, "schedule"))
+            format!(
+                "{text}; {} {are} not trained, by prediction: {left_out}; a prediction is not a verdict",
+                counted(n, "schedule")
+            )
         }
     }
 }

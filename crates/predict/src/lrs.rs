@@ -155,7 +155,8 @@ mod tests {
         let lrs = [0.5, 0.25, 0.25, 0.125];
         for (end, sum) in [(0.5, 0.25), (2.0, 0.75), (3.5, 1.0625), (4.0, 1.125)] {
             let reduced = Lrs::ending(lrs.into_iter(), &[1.0, 2.0, 4.0], end);
-            let points: Vec<(f64, f64)> = reduced.points.iter().map(|point| (point.step, point.sum)).collect();
+            let points: Vec<(f64, f64)> =
+                reduced.points.iter().map(|point| (point.step, point.sum)).collect();
             assert_eq!(points, [(1.0, 0.5), (2.0, 0.75), (4.0, 1.125), (end, sum)]);
         }
     }

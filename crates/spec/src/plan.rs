@@ -149,9 +149,8 @@ fn screening(spec: &Spec, configs: &[Hashed]) -> Option<Screening> {
     let longest = configs.iter().map(|(config, _)| config.task.steps).max()?;
     let of = |schedule: &NamedSchedule| {
         let own = configs.iter().map(|(config, _)| config);
-        let own = own.filter(|config| {
-            config.schedule_name == schedule.key.name && config.task.steps == longest
-        });
+        let own =
+            own.filter(|config| config.schedule_name == schedule.key.name && config.task.steps == longest);
         Candidate { schedule: schedule.key.name.clone(), configs: own.cloned().collect() }
     };
     let all = spec.schedules.iter().map(of).filter(|candidate| !candidate.configs.is_empty());

@@ -232,15 +232,16 @@ fn spread(shapes: &[Vec<f64>], first: usize, count: usize) -> Vec<usize> {
     }
     for with_rises in [false, true] {
         while chosen.len() < count {
-            let free = shapes.iter().enumerate().filter(|(i, shape)| {
-                !chosen.contains(i) && (with_rises || !rises_again(shape))
-            });
-            let nearest =
-                |i: usize| chosen.iter().map(|j| distance(i, *j)).fold(f64::INFINITY, f64::min);
+            let free = shapes
+                .iter()
+                .enumerate()
+                .filter(|(i, shape)| !chosen.contains(i) && (with_rises || !rises_again(shape)));
+            let nearest = |i: usize| chosen.iter().map(|j| distance(i, *j)).fold(f64::INFINITY, f64::min);
             // If distances are equal, the first one in the file.
-            let farthest = free.map(|(i, _)| (nearest(i), i)).fold(None, |best: Option<(f64, usize)>, each| {
-                if best.is_none_or(|best| each.0 > best.0) { Some(each) } else { best }
-            });
+            let farthest =
+                free.map(|(i, _)| (nearest(i), i)).fold(None, |best: Option<(f64, usize)>, each| {
+                    if best.is_none_or(|best| each.0 > best.0) { Some(each) } else { best }
+                });
             match farthest {
                 Some((far, i)) if far > SAME => chosen.push(i),
                 _ => break,

@@ -12,9 +12,9 @@ use crate::allow::{self, Allow};
 use crate::axes::{self, Axis, Variant};
 use crate::metric::{self, Metric};
 use crate::protocol::{self, Seeds};
+use crate::screen::{self, Screen};
 use crate::trial::Task;
 use crate::world::{EmptyWorld, World};
-use crate::screen::{self, Screen};
 use crate::{ambiguous, plan, task, yaml};
 
 /// The most trials of one sweep.
@@ -204,7 +204,8 @@ fn spec(
         let names = schedules.iter().map(|schedule| schedule.key.name.as_str());
         problems.extend(screen::check(screen, tree, names, &metric));
     }
-    let spec = Spec { name, text, seeds, metric, extend, screen, points, idle_lr, schedules, allows, warnings };
+    let spec =
+        Spec { name, text, seeds, metric, extend, screen, points, idle_lr, schedules, allows, warnings };
     problems.extend(tree.get("seeds").and_then(|seeds| looks_with_choice(&spec, seeds)));
     problems.extend(tree.get("seeds").and_then(|seeds| too_many_for_rope(&spec, seeds)));
     let size = size(&spec);

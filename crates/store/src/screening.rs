@@ -55,9 +55,7 @@ pub(crate) async fn read(conn: Conn<'_>, sweep: &str) -> Result<Option<Screened>
             kind @ (KEPT | LEFT_OUT) => screened.outcomes.push(AtScreen {
                 chosen,
                 is_kept: kind == KEPT,
-                predicted: row
-                    .predicted
-                    .map(|loss| Predicted { loss, interval: row.low.zip(row.high) }),
+                predicted: row.predicted.map(|loss| Predicted { loss, interval: row.low.zip(row.high) }),
             }),
             _ => {}
         }

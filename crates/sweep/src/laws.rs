@@ -44,7 +44,9 @@ impl Laws {
     pub fn learn(curves: Vec<Curves>) -> Self {
         let fitted = curves.into_iter().map(|Curves { runs, kind, lrs, task, .. }| {
             let model = match runs.len() {
-                0..FEWEST => Err(format!("there is only {} to learn from", counted(runs.len(), "finished run"))),
+                0..FEWEST => {
+                    Err(format!("there is only {} to learn from", counted(runs.len(), "finished run")))
+                }
                 _ => Model::learn(&runs, kind, None).map_err(|error| error.to_string()),
             };
             Fitted { task, lr: lrs.first().copied().unwrap_or(1.0), runs: runs.len(), kind, model }
@@ -90,7 +92,8 @@ impl Laws {
         for config in configs {
             match self.predict(config) {
                 Ok(found) => {
-                    let is_lower = best.as_ref().is_none_or(|(_, old)| found.predicted.loss < old.predicted.loss);
+                    let is_lower =
+                        best.as_ref().is_none_or(|(_, old)| found.predicted.loss < old.predicted.loss);
                     if is_lower {
                         best = Some((config, found));
                     }

@@ -39,8 +39,7 @@ pub async fn replay(
     if screening.candidates.is_empty() {
         return Ok(Err(format!("a law is learned from {LEARN} schedules, and no other can be predicted")));
     }
-    let is_learned =
-        |row: &&TrialRecord| screening.learned.iter().any(|each| each.schedule == row.schedule);
+    let is_learned = |row: &&TrialRecord| screening.learned.iter().any(|each| each.schedule == row.schedule);
     let learned: Vec<TrialRecord> = rows.iter().filter(is_learned).cloned().collect();
     let found = outcome(&screening, all_curves(reader, &learned).await?);
     let names = |is_predicted: bool| {

@@ -71,9 +71,9 @@ async fn predicted(
 ) -> Result<Outcome, Error> {
     let ids: HashSet<&str> = plan.trials.iter().map(|trial| trial.id.as_str()).collect();
     let learned: HashSet<&str> = screening.learned.iter().map(|each| each.schedule.as_str()).collect();
-    let own = rows.iter().filter(|row| {
-        learned.contains(row.schedule.as_str()) && ids.contains(row.trial_id.as_str())
-    });
+    let own = rows
+        .iter()
+        .filter(|row| learned.contains(row.schedule.as_str()) && ids.contains(row.trial_id.as_str()));
     let own: Vec<TrialRecord> = own.cloned().collect();
     let curves = all_curves(&mut open(context).await?, &own).await?;
     let screening = screening.clone();

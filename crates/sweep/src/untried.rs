@@ -128,7 +128,9 @@ async fn learned(
     let why = if reasons.is_empty() { String::new() } else { format!(": {reasons}") };
     Err(Error::usage(match wanted {
         Some(name) => format!("no law can be learned from `{name}` for this task{why}"),
-        None if names.is_empty() => "the store has no sweep to learn from; train some schedules first".to_owned(),
+        None if names.is_empty() => {
+            "the store has no sweep to learn from; train some schedules first".to_owned()
+        }
         None => format!(
             "no law can be learned for this task from {}{why}; train some schedules first, as with `screen: {{keep: 8}}` in the file",
             listed(names.iter().map(String::as_str))

@@ -93,7 +93,8 @@ pub fn screening(
         seeds.entry(trace.seed).or_default().push(trace);
     }
     let audit = |keep: usize| {
-        let is_trained = |name: &String| first.contains(name) || ordered.iter().take(keep).any(|kept| kept == name);
+        let is_trained =
+            |name: &String| first.contains(name) || ordered.iter().take(keep).any(|kept| kept == name);
         let stops = |traces: &[&Trace], _: &[u64]| -> Stops {
             traces.iter().map(|trace| (!is_trained(&trace.schedule)).then_some(0)).collect()
         };
@@ -294,7 +295,12 @@ mod tests {
     #[test]
     fn screening_leaves_out_the_schedules_computed_by_hand() {
         let [late, good, fair, poor] = ["late", "good", "fair", "poor"].map(str::to_owned);
-        let found = screening(&four(), &best(&["late", "good", "fair", "poor"]), std::slice::from_ref(&poor), &[good, late.clone(), fair.clone()]);
+        let found = screening(
+            &four(),
+            &best(&["late", "good", "fair", "poor"]),
+            std::slice::from_ref(&poor),
+            &[good, late.clone(), fair.clone()],
+        );
         let rules: Vec<&str> = found.iter().map(|audit| audit.rule.as_str()).collect();
         assert_eq!(rules, ["screening, keep 1", "screening, keep 2", "screening, keep 3"]);
         // `poor` and `good` are trained; `late`, the best with 0.1, and `fair` are not.

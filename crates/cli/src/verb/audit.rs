@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use report::{Format, audit_rows};
 use spec::metric::{Metric, Requested};
 use sweep::lookup::sweep;
-use sweep::ranked::{RankBy, ranked};
+use sweep::ranked::{RankBy, Ranked, ranked};
 use sweep::replay::{Replayed, replay};
 use sweep::stored::open;
 use sweep::wait_for;
@@ -39,28 +39,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
         let replayed = replay(&mut reader, &rows, ranked.ranking.budget).await?;
         Ok::<_, Failure>((name, ranked, curves, replayed))
     })?;
-    let mut by_trial: HashMap<&str, Vec<(u64, f64)>> = HashMap::new();
-    for (trial, step, loss) in &curves {
-        by_trial.entry(trial.as_str()).or_default().push((step.unsigned_abs() + 1, *loss));
-    }
-    let of_budget = ranked.results.iter().filter(|run| run.trial.steps == ranked.ranking.budget);
-    let mut seen = std::collections::HashSet::new();
-    let traces: Vec<Trace> = of_budget
-        .filter_map(|run| {
-            // Deciding runs are those of chosen configs only, without a grid to stop in.
-            let row = &run.trial;
-            let last = run.value().filter(|_| row.purpose != Purpose::Decide)?;
-            // A run that belongs to several cells of a schedule counts once.
-            seen.insert((row.schedule.as_str(), row.trial_id.as_str())).then(|| Trace {
-                schedule: row.schedule.clone(),
-                config_id: row.config_id.clone(),
-                seed: row.seed,
-                losses: by_trial.get(row.trial_id.as_str()).cloned().unwrap_or_default(),
-                steps: row.steps.unsigned_abs(),
-                last,
-            })
-        })
-        .collect();
+    let traces = traces(&ranked, &curves);
     let best: Vec<(String, String)> =
         ranked.ranking.lines.iter().map(|line| (line.schedule.clone(), line.config_id.clone())).collect();
     let Some(mut audits) = audit(&traces, &best) else {
@@ -98,4 +77,30 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// The runs of the ranked length that choose configs, with their `curves`: trial, step and validation loss.
+fn traces(ranked: &Ranked, curves: &[(String, i64, f64)]) -> Vec<Trace> {
+    let mut by_trial: HashMap<&str, Vec<(u64, f64)>> = HashMap::new();
+    for (trial, step, loss) in curves {
+        by_trial.entry(trial.as_str()).or_default().push((step.unsigned_abs() + 1, *loss));
+    }
+    let of_budget = ranked.results.iter().filter(|run| run.trial.steps == ranked.ranking.budget);
+    let mut seen = std::collections::HashSet::new();
+    of_budget
+        .filter_map(|run| {
+            // Deciding runs are those of chosen configs only, without a grid to stop in.
+            let row = &run.trial;
+            let last = run.value().filter(|_| row.purpose != Purpose::Decide)?;
+            // A run that belongs to several cells of a schedule counts once.
+            seen.insert((row.schedule.as_str(), row.trial_id.as_str())).then(|| Trace {
+                schedule: row.schedule.clone(),
+                config_id: row.config_id.clone(),
+                seed: row.seed,
+                losses: by_trial.get(row.trial_id.as_str()).cloned().unwrap_or_default(),
+                steps: row.steps.unsigned_abs(),
+                last,
+            })
+        })
+        .collect()
 }

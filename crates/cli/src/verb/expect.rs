@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use report::{Cell, Format, Rows};
+use spec::Plan;
 use spec::trial::Trial;
-use spec::{Plan, Spec};
 use store::{Status, TrialRecord};
 use sweep::plan::{self, Aim};
 use sweep::stored::results_so_far;
@@ -25,9 +25,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
-    let (spec, _) = plan::of_file(&args.file, Aim::LookUp, &global.context)?;
+    let (mut spec, _) = plan::of_file(&args.file, Aim::LookUp, &global.context)?;
     // A schedule that predictions leave out has an expected loss too.
-    let spec = Spec { screen: None, ..spec };
+    spec.screen = None;
     let plan = plan::whole(&spec)?;
     let (rows, values) = wait_for(results_so_far(&plan.name, &spec.metric, &global.context))?;
     // Runs of later rounds belong to the sweep too.

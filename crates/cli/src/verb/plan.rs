@@ -103,7 +103,8 @@ fn later(spec: &spec::Spec, plan: &spec::Plan) -> String {
 
 /// How predictions choose schedules.
 fn screened(screening: &Screening) -> String {
-    let names = |each: &[Candidate]| each.iter().map(|each| each.schedule.as_str()).collect::<Vec<_>>().join(", ");
+    let names =
+        |each: &[Candidate]| each.iter().map(|each| each.schedule.as_str()).collect::<Vec<_>>().join(", ");
     let mut text = format!(
         "trained first, to learn a law of their loss curves: {}; then {} of these with the lowest predicted losses: {}\n",
         names(&screening.learned),
@@ -111,7 +112,8 @@ fn screened(screening: &Screening) -> String {
         names(&screening.candidates)
     );
     if !screening.always.is_empty() {
-        let each: Vec<String> = screening.always.iter().map(|(name, why)| format!("{name} ({why})")).collect();
+        let each: Vec<String> =
+            screening.always.iter().map(|(name, why)| format!("{name} ({why})")).collect();
         text.push_str(&format!("trained first, because they can't be predicted: {}\n", each.join(", ")));
     }
     text

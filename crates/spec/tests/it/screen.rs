@@ -44,7 +44,10 @@ fn the_baseline_and_the_most_different_curves_are_trained_first() {
     assert_eq!(learned.len(), 4, "{learned:?}");
     assert!(["constant", "early", "half"].iter().all(|name| learned.contains(name)), "{learned:?}");
     assert!(!learned.contains(&"triangle"));
-    assert_eq!(screening.always, [("watching".to_owned(), "closed-loop"), ("free".to_owned(), "averages the weights")]);
+    assert_eq!(
+        screening.always,
+        [("watching".to_owned(), "closed-loop"), ("free".to_owned(), "averages the weights")]
+    );
     assert!(screening.candidates.iter().all(|each| each.configs.len() == 2));
     let other = divided(TEN, "screen: {keep: 1, baseline: linear, learn: 3}").expect("it screens");
     assert!(names(&other.learned).contains(&"linear"));
@@ -89,7 +92,11 @@ fn mistakes_are_refused_with_hints() {
         ("screen: {keep: 2, baseline: cosin}", "unknown schedule `cosin`", "did you mean `cosine`?"),
         ("screen: {keep: 2, learn: 2}", "expected the number of schedules to learn from", ""),
         ("screen: 8", "expected a mapping", ""),
-        ("screen: {keep: 2}\nmetric: {steps_to: {valid_loss: 1}}", "predictions are of losses", "remove `screen`"),
+        (
+            "screen: {keep: 2}\nmetric: {steps_to: {valid_loss: 1}}",
+            "predictions are of losses",
+            "remove `screen`",
+        ),
     ] {
         let problems = trainer::read(&file(TEN, screen), "x").expect_err("a mistake");
         let found = problems.iter().any(|problem| {
