@@ -38,6 +38,7 @@ mod removal;
 mod report;
 mod same_bits;
 mod schedules;
+mod screening;
 mod servers;
 mod sharing;
 mod store_faults;

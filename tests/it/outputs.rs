@@ -29,7 +29,7 @@ const QUADRATIC: &str = "\
 name: bowl
 task: {kind: quadratic}
 optimizer: {kind: sgd}
-budget: {steps: 20}
+budget: {steps: 200}
 seeds: 2
 lr: {values: [0.1]}
 schedules: {constant: {kind: constant}, linear: {kind: linear, to: 0}}
@@ -53,6 +53,7 @@ fn arguments(name: &str) -> Option<Vec<&'static str>> {
         "runs" => "rank outputs --by trial --format json",
         "comparison" => "compare constant cosine --sweep outputs --format json",
         "plan" => "plan outputs.yaml --format json",
+        "screening" => "plan more.yaml --screen --sweep bowl --format json",
         "status" => "status --format json",
         "processes" => "status --processes --format json",
         "trial" => "show best --sweep outputs --format json",
@@ -88,6 +89,12 @@ fn every_output_has_exactly_the_fields_of_its_schema() {
     sandbox.write("outputs.yaml", FILE);
     sandbox.write("bowl.yaml", QUADRATIC);
     sandbox.write("laws.yaml", LAWS);
+    sandbox.write(
+        "more.yaml",
+        QUADRATIC
+            .replace("name: bowl", "name: more")
+            .replace("{constant:", "{cosine: {kind: cosine}, constant:"),
+    );
     for curve in ["constant_24000.csv", "wsdcon_9.csv"] {
         let recorded = std::fs::read(root().join("data/loss-curves/25M").join(curve)).expect("a curve");
         sandbox.write(curve, recorded);

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use schedule::problem::{counted, listed, nearest};
+use schedule::tree::{Tree, Value};
 use spec::protocol::Seeds;
 use spec::{Plan, Spec};
 use sweep::notes;
@@ -68,6 +69,33 @@ pub(crate) fn sweep_text(
         return Err(Failure::Denied { name: source.name.clone(), warnings: plan.warnings });
     }
     Ok((spec, plan))
+}
+
+/// Whether a word is a schedule, not a file name.
+pub(crate) fn is_schedule(text: &str) -> bool {
+    text.contains(['{', '(', '\n']) || text.strip_suffix('x').unwrap_or(text).parse::<f64>().is_ok()
+}
+
+/// Whether a text is a sweep file, not a schedule. One that can't be parsed counts as a sweep file: its errors are shown either way.
+pub(crate) fn is_sweep(source: &Source) -> bool {
+    match spec::yaml::read(&source.text) {
+        Ok(tree) => {
+            ["schedules", "budget", "data", "model"].iter().any(|key| tree.get(key).is_some())
+                || !can_be_schedule(&tree)
+        }
+        Err(_) => true,
+    }
+}
+
+/// Whether a document can be a schedule, or `{lr, schedule}`.
+fn can_be_schedule(tree: &Tree) -> bool {
+    match &tree.value {
+        Value::Map(_) => {
+            let keys = schedule::combine::COMBINATORS.iter().map(|each| each.key);
+            keys.chain(["kind", "schedule", "warmup", "cooldown"]).any(|name| tree.get(name).is_some())
+        }
+        _ => true,
+    }
 }
 
 /// Prints what users should know before stored results of a sweep are reused.

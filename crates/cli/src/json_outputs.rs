@@ -93,6 +93,12 @@ pub(crate) const OUTPUTS: &[Output] = &[
     list("runs", "sweep rank --by trial", "The runs of the ranked length, best first.", runs),
     object("comparison", "sweep compare A B", "The comparison of two schedules.", comparison),
     object("plan", "sweep plan FILE", "The runs of a sweep file, and those that are left to train.", plan),
+    list(
+        "screening",
+        "sweep plan FILE --screen",
+        "The schedules of a file that were not trained, the lowest predicted loss first.",
+        untried,
+    ),
     list("status", "sweep status", "The sweeps of a store, with numbers of trials by state.", status),
     list("processes", "sweep status --processes", "The processes that train.", processes),
     list("jobs", "sweep status --jobs", "The Slurm jobs of the store.", jobs),
@@ -101,7 +107,12 @@ pub(crate) const OUTPUTS: &[Output] = &[
         others: Some("other metrics of the step under their names"),
         ..list("steps", "sweep show TRIAL --metrics", "The steps of a trial, in order.", steps)
     },
-    list("audit", "sweep audit", "The savings and losses of rules of early stopping.", audit),
+    list(
+        "audit",
+        "sweep audit",
+        "The savings and losses of rules of early stopping and of screening.",
+        audit,
+    ),
     list(
         "lr_laws",
         "sweep lr-law",
@@ -408,7 +419,7 @@ fn steps() -> Vec<Field> {
 
 fn audit() -> Vec<Field> {
     vec![
-        field("rule", Text, "the rule of early stopping"),
+        field("rule", Text, "the rule of early stopping, or `screening, keep N`"),
         field("runs", Integer, "number of runs"),
         field("stopped", Integer, "number of runs that it would have stopped"),
         field("steps", Integer, "number of steps of all runs"),
@@ -482,6 +493,20 @@ fn predictions() -> Vec<Field> {
         maybe("observed", Number, "the recorded final loss, if there is one"),
         maybe("refused", Text, "why the schedule can't be predicted"),
         field("curve", Objects(""), "`step` and `predicted` of each point of the curve"),
+    ]
+}
+
+fn untried() -> Vec<Field> {
+    vec![
+        field("schedule", Text, "the schedule"),
+        field("base_lr", Number, "its base lr with the lowest predicted loss"),
+        field("steps", Integer, "length of the run in steps"),
+        maybe("predicted", Number, "predicted final loss; null if it is refused"),
+        maybe("low", Number, "lower end of its 95 % interval; null if no run could be left out"),
+        maybe("high", Number, "upper end"),
+        maybe("law", Text, "`tissue` or `multi-power`; null if it is refused"),
+        maybe("held_out_error", Number, "mean error of the final losses of runs that were left out"),
+        maybe("refused", Text, "why the schedule can't be predicted"),
     ]
 }
 

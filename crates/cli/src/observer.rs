@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use orchestrator::{Missing, Options, SharingChecked, Verified};
 use schedule::problem::counted;
 use spec::looks::Rule;
-use spec::protocol::{AtLook, Look, Outcome};
+use spec::protocol::{AtLook, Look, Outcome, Screened};
 use store::TrialRecord;
 use sweep::rounds::Decision;
 use sweep::{Event, Round};
@@ -101,6 +101,46 @@ pub(crate) fn decided(decision: &Decision) -> String {
             )
         }
         Decision::Looked { look, next, saved, .. } => looked(look, *next, *saved),
+        Decision::Screened { screened, laws, refused } => screened_text(screened, laws, refused),
+    }
+}
+
+/// A screening as text.
+fn screened_text(screened: &Screened, laws: &[String], refused: &[(String, String)]) -> String {
+    let each = |is_kept: bool| {
+        let own = screened.outcomes.iter().filter(move |at| at.is_kept == is_kept);
+        let own = own
+            .filter_map(|at| Some(format!("{} ({})", at.chosen.schedule, report::short(at.predicted?.loss))));
+        own.collect::<Vec<_>>().join(", ")
+    };
+    let learned: Vec<&str> = screened.learned.iter().map(|config| config.schedule.as_str()).collect();
+    let mut text = format!("screening by the loss curves of {}", learned.join(", "));
+    if !laws.is_empty() {
+        text.push_str(&format!("; {}", laws.join("; ")));
+    }
+    let unknown = || screened.outcomes.iter().filter(|at| at.predicted.is_none());
+    let (kept, left_out) = (each(true), each(false));
+    if !kept.is_empty() {
+        text.push_str(&format!("; trains the best by predicted loss: {kept}"));
+    }
+    let reasons: Vec<String> = unknown()
+        .map(|at| match refused.iter().find(|(name, _)| *name == at.chosen.schedule) {
+            Some((name, why)) => format!("{name} ({why})"),
+            None => at.chosen.schedule.clone(),
+        })
+        .collect();
+    if !reasons.is_empty() {
+        text.push_str(&format!("; trains without a prediction: {}", reasons.join(", ")));
+    }
+    match screened.left_out().count() {
+        0 => text,
+        n => {
+            let are = if n == 1 { "is" } else { "are" };
+            format!(
+                "{text}; {} {are} not trained, by prediction: {left_out}; a prediction is not a verdict",
+                counted(n, "schedule")
+            )
+        }
     }
 }
 
@@ -179,6 +219,9 @@ fn opening(round: &Round<'_>) -> String {
         return format!("{name}: {all}{stored}{merged}; {left} left for `sweep worker` processes");
     }
     let workers = counted(options.workers, "worker");
+    let screened = later.screened.map_or_else(String::new, |(kept, of)| {
+        format!("; then the {kept} of {of} other schedules with the lowest predicted losses")
+    });
     let then = match later.runs {
         0 => String::new(),
         runs if later.at_most => format!(
@@ -188,7 +231,7 @@ fn opening(round: &Round<'_>) -> String {
         runs => format!("; then {runs} deciding runs"),
     };
     format!(
-        "{name}: {all}{stored}{merged}; training {left}{of_shard} on {workers} ({}){}{then}",
+        "{name}: {all}{stored}{merged}; training {left}{of_shard} on {workers} ({}){}{screened}{then}",
         trained_by(missing, options),
         sharing(missing, options)
     )

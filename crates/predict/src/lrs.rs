@@ -63,6 +63,18 @@ impl Lrs {
         Self { steps: now.step as u64, peak, total: now.sum, points, changes: groups.closed }
     }
 
+    /// The same, with the point of the final loss as the last one. It may be before others.
+    pub(crate) fn ending(lrs: impl Iterator<Item = f64> + Clone, at: &[f64], end: f64) -> Self {
+        let place = at.partition_point(|step| *step <= end);
+        let mut all = at.to_vec();
+        all.insert(place, end);
+        let mut reduced = Self::new(lrs, &all);
+        if let Some(before) = reduced.points.get_mut(place..) {
+            before.rotate_left(1);
+        }
+        reduced
+    }
+
     /// Whether the lr falls by at least a tenth of its peak.
     pub(crate) fn falls(&self) -> bool {
         let drops: f64 = self.changes.iter().map(|change| change.drop.max(0.0)).sum();
@@ -136,6 +148,17 @@ mod tests {
         assert!((40..=70).contains(&lrs.changes.len()), "{}", lrs.changes.len());
         let drops: f64 = lrs.changes.iter().map(|change| change.drop).sum();
         assert!((drops - 0.9999).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_point_of_the_final_loss_is_the_last_one() {
+        let lrs = [0.5, 0.25, 0.25, 0.125];
+        for (end, sum) in [(0.5, 0.25), (2.0, 0.75), (3.5, 1.0625), (4.0, 1.125)] {
+            let reduced = Lrs::ending(lrs.into_iter(), &[1.0, 2.0, 4.0], end);
+            let points: Vec<(f64, f64)> =
+                reduced.points.iter().map(|point| (point.step, point.sum)).collect();
+            assert_eq!(points, [(1.0, 0.5), (2.0, 0.75), (4.0, 1.125), (end, sum)]);
+        }
     }
 
     #[test]

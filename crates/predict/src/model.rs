@@ -108,11 +108,8 @@ impl Model {
     pub fn predict(&self, lrs: impl Iterator<Item = f64> + Clone, steps: u64) -> Result<Prediction, Refusal> {
         let steps = steps as f64;
         let each = steps / f64::from(CURVE);
-        let mut at: Vec<f64> = (1..=CURVE).map(|i| f64::from(i) * each).collect();
-        let mut reduced = Lrs::new(lrs.clone(), &at);
-        at = vec![self.kind.end(steps)];
-        reduced.points.extend(Lrs::new(lrs, &at).points);
-        self.predict_lrs(&reduced)
+        let at: Vec<f64> = (1..=CURVE).map(|i| f64::from(i) * each).collect();
+        self.predict_lrs(&Lrs::ending(lrs, &at, self.kind.end(steps)))
     }
 
     /// The same for lrs that are reduced already. Their last point is where the final loss is.

@@ -64,9 +64,7 @@ impl Run {
         }
         windows.sort_by(|(a, _), (b, _)| a.total_cmp(b));
         let at: Vec<f64> = windows.iter().map(|(step, _)| *step).collect();
-        // The final loss may be before the last window; a second pass keeps the order of both.
-        let mut reduced = Lrs::new(lrs.iter().copied(), &at);
-        reduced.points.extend(Lrs::new(lrs.iter().copied(), &[end]).points);
+        let reduced = Lrs::ending(lrs.iter().copied(), &at, end);
         Some(Self { name, lrs: reduced, losses: windows.into_iter().map(|(_, loss)| loss).collect(), last })
     }
 

@@ -1,4 +1,4 @@
-//! Renders an audit of early-stopping rules.
+//! Renders an audit of early-stopping rules and screening.
 
 use verdict::audit::Audit;
 
@@ -21,7 +21,7 @@ pub fn audit_rows(audits: &[Audit]) -> Rows {
     for audit in audits {
         let share = audit.saved.0 as f64 / audit.saved.1.max(1) as f64;
         rows.rows.push(vec![
-            audit.rule.into(),
+            audit.rule.as_str().into(),
             audit.stopped.1.into(),
             audit.stopped.0.into(),
             i64::try_from(audit.saved.1).unwrap_or(i64::MAX).into(),

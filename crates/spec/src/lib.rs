@@ -21,6 +21,7 @@ pub mod program_lane;
 pub mod protocol;
 pub mod record;
 pub mod schema;
+pub mod screen;
 pub mod share;
 pub mod sweep_file;
 mod task;
@@ -33,6 +34,6 @@ pub mod yaml;
 #[cfg(test)]
 mod testing;
 
-pub use plan::{Plan, plan, plan_on};
+pub use plan::{Plan, plan, plan_all, plan_on};
 pub use sweep_file::{Spec, read, read_with};
 pub use world::{EmptyWorld, World};

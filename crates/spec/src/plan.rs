@@ -13,6 +13,7 @@ use crate::config::fit;
 use crate::duplicates::{Duplicates, Fitted};
 use crate::id;
 use crate::protocol::{Decisions, Purpose, Seeds};
+use crate::screen::{Candidate, Screening};
 use crate::share;
 use crate::sweep_file::{NamedSchedule, NamedVariant, Point, Spec};
 use crate::trial::{Config, Model, Trial};
@@ -33,6 +34,8 @@ pub struct Plan {
     pub warnings: Vec<Problem>,
     /// The decisions of earlier rounds; `cells` includes the runs that follow from them.
     pub decisions: Decisions,
+    /// How the schedules are divided by `screen`. `None` if all are trained.
+    pub screening: Option<Screening>,
 }
 
 /// One run of the file.
@@ -81,6 +84,17 @@ pub fn plan(spec: &Spec) -> Result<Plan, Vec<Problem>> {
     plan_on(spec, Decisions::default())
 }
 
+/// The plan of all schedules, without `screen`: for questions about the file, not for training.
+///
+/// # Errors
+/// Every schedule that does not fit its runs.
+pub fn plan_all(spec: &Spec) -> Result<Plan, Vec<Problem>> {
+    match spec.screen {
+        None => plan(spec),
+        Some(_) => plan(&Spec { screen: None, ..spec.clone() }),
+    }
+}
+
 /// The plan of all rounds so far, given what they decided: the first round, and the runs that follow from the decisions.
 ///
 /// # Errors
@@ -121,8 +135,27 @@ pub fn plan_on(spec: &Spec, decisions: Decisions) -> Result<Plan, Vec<Problem>> 
     sort_problems(&mut warnings);
     let mut warnings = allow::apply(&spec.allows, warnings);
     sort_problems(&mut warnings);
+    let screening = screening(spec, &configs);
+    if let Some(screening) = &screening {
+        configs.retain(|(config, _)| screening.trains(&config.schedule_name, decisions.screened.as_ref()));
+    }
     let (cells, trials) = grid(spec, &configs, &decisions);
-    Ok(Plan { name: spec.name.clone(), text: spec.text.clone(), cells, trials, warnings, decisions })
+    let (name, text) = (spec.name.clone(), spec.text.clone());
+    Ok(Plan { name, text, cells, trials, warnings, decisions, screening })
+}
+
+/// How `screen` divides the schedules. `None` without `screen`, or if it keeps all.
+fn screening(spec: &Spec, configs: &[Hashed]) -> Option<Screening> {
+    let screen = spec.screen.as_ref()?;
+    let longest = configs.iter().map(|(config, _)| config.task.steps).max()?;
+    let of = |schedule: &NamedSchedule| {
+        let own = configs.iter().map(|(config, _)| config);
+        let own =
+            own.filter(|config| config.schedule_name == schedule.key.name && config.task.steps == longest);
+        Candidate { schedule: schedule.key.name.clone(), configs: own.cloned().collect() }
+    };
+    let all = spec.schedules.iter().map(of).filter(|candidate| !candidate.configs.is_empty());
+    Some(Screening::of(all.collect(), screen)).filter(Screening::is_needed)
 }
 
 /// The schedules that do not fit their runs. Used for files with other mistakes, to report all of them together.

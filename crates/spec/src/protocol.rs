@@ -7,6 +7,7 @@ use schedule::tree::Value;
 
 use crate::axes::is_axis;
 use crate::looks::{Looks, looks};
+use crate::trial::Config;
 use crate::until::{is_until, until};
 use crate::yaml;
 
@@ -74,6 +75,49 @@ pub struct Decisions {
     pub chosen: Vec<Chosen>,
     /// The looks so far, the first one first.
     pub looks: Vec<Look>,
+    /// The schedules that predictions kept or left out. `None` before that decision, and in a sweep without `screen`.
+    pub screened: Option<Screened>,
+}
+
+/// The decision of a screening.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Screened {
+    /// The schedules that were learned from, each with one of its configs.
+    pub learned: Vec<Chosen>,
+    /// The other schedules: the lowest predicted loss first, and last those without a prediction.
+    pub outcomes: Vec<AtScreen>,
+}
+
+/// One schedule at a screening.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AtScreen {
+    /// Its config with the lowest predicted loss. Without a prediction, its first one.
+    pub chosen: Chosen,
+    /// Whether it is trained.
+    pub is_kept: bool,
+    /// Its predicted loss; `None` if it could not be predicted, and is trained for that reason.
+    pub predicted: Option<Predicted>,
+}
+
+/// A predicted final loss.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Predicted {
+    /// The loss.
+    pub loss: f64,
+    /// A 95 % interval; `None` if no run could be left out.
+    pub interval: Option<(f64, f64)>,
+}
+
+impl Screened {
+    /// Whether a schedule is trained.
+    pub fn keeps(&self, schedule: &str) -> bool {
+        self.outcomes.iter().any(|at| at.is_kept && at.chosen.schedule == schedule)
+    }
+
+    /// The schedules that are not trained, the lowest predicted loss first.
+    pub fn left_out(&self) -> impl Iterator<Item = &AtScreen> {
+        self.outcomes.iter().filter(|at| !at.is_kept)
+    }
 }
 
 /// The decisions of a planned look.
@@ -167,11 +211,24 @@ pub struct Chosen {
     pub base_lr: f64,
 }
 
+impl Chosen {
+    /// A config as the choice for its schedule.
+    pub fn of(config: &Config) -> Self {
+        Self {
+            schedule: config.schedule_name.clone(),
+            steps: config.task.steps,
+            config_id: config.id.clone(),
+            base_lr: config.base_lr,
+        }
+    }
+}
+
 impl Decisions {
     /// Number of decisions, which is the number of rows in the database.
     pub fn count(&self) -> usize {
         let outcomes = self.looks.iter().map(|look| look.outcomes.len());
-        self.added.len() + self.chosen.len() + outcomes.sum::<usize>()
+        let screened = self.screened.as_ref().map_or(0, |at| at.learned.len() + at.outcomes.len());
+        screened + self.added.len() + self.chosen.len() + outcomes.sum::<usize>()
     }
 
     /// Number of judging seeds that a schedule has so far at one length of the runs, in steps.

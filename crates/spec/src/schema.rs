@@ -75,6 +75,7 @@ fn properties(forms: &mut Forms, run: Run, catalogue: &Catalogue) -> Json {
         "metric": metric(forms),
         "extend": extend(),
         "refine": refine(),
+        "screen": screen(),
         "allow": schedules::allow("lints to silence in the whole file"),
         "schedules": {
             "description": "the schedules to compare, by name",
@@ -451,5 +452,31 @@ fn extend() -> Json {
                         edge; false: never",
         "default": 2,
         "anyOf": [{ "type": "boolean" }, { "type": "integer", "minimum": 0, "maximum": 20 }],
+    })
+}
+
+fn screen() -> Json {
+    let most = 100_000;
+    let keep = json!({ "type": "integer", "minimum": 1, "maximum": most });
+    let learn = json!({ "type": "integer", "minimum": 3, "maximum": most });
+    let baseline = json!({ "type": "string", "minLength": 1, "maxLength": 100 });
+    json!({
+        "description": "predictions choose which schedules are trained; default: all are",
+        "type": "object",
+        "properties": {
+            "keep": property(keep, "number of predicted schedules to train: those with the lowest predicted losses", None),
+            "baseline": property(
+                baseline,
+                "a schedule that is always trained; default: `constant`, or else the first one",
+                None,
+            ),
+            "learn": property(
+                learn,
+                "number of schedules that are trained first and learned from, with the baseline",
+                Some(json!(crate::screen::LEARN)),
+            ),
+        },
+        "required": ["keep"],
+        "additionalProperties": false,
     })
 }

@@ -12,6 +12,7 @@ use crate::allow::{self, Allow};
 use crate::axes::{self, Axis, Variant};
 use crate::metric::{self, Metric};
 use crate::protocol::{self, Seeds};
+use crate::screen::{self, Screen};
 use crate::trial::Task;
 use crate::world::{EmptyWorld, World};
 use crate::{ambiguous, plan, task, yaml};
@@ -34,6 +35,8 @@ pub struct Spec {
     pub extend: u64,
     /// How many lrs between those of its grid a schedule may get.
     pub refine: u64,
+    /// Which schedules predictions may leave out; `None`: all are trained.
+    pub screen: Option<Screen>,
     /// The grid outside `schedules`: base lr and task of each point.
     pub points: Vec<Point>,
     /// Position of the file's `lr`, if no schedule uses it.
@@ -164,6 +167,7 @@ fn spec(
     let extend = fields.read_or("extend", protocol::default_extend(), problems, protocol::extend);
     let refine = fields.read_or("refine", 0, problems, protocol::refine);
     let metric = fields.read_or("metric", Metric::default(), problems, metric::read);
+    let screen = fields.optional("screen").and_then(|field| screen::screen(&field, problems));
     fields.read_or("allow", Vec::new(), problems, schedule::lint::allow_list);
     let schedules = fields.required("schedules", problems).and_then(|field| schedules(&field, problems));
 
@@ -200,8 +204,12 @@ fn spec(
         let field = Field { tree: field, path: "metric".to_owned() };
         problems.extend(measured(&metric, &points).map(|message| field.problem(message)));
     }
+    if let (Some(screen), Some(tree)) = (&screen, tree.get("screen")) {
+        let names = schedules.iter().map(|schedule| schedule.key.name.as_str());
+        problems.extend(screen::check(screen, tree, names, &metric));
+    }
     let spec =
-        Spec { name, text, seeds, metric, extend, refine, points, idle_lr, schedules, allows, warnings };
+        Spec { name, text, seeds, metric, extend, refine, screen, points, idle_lr, schedules, allows, warnings };
     problems.extend(tree.get("seeds").and_then(|seeds| looks_with_choice(&spec, seeds)));
     problems.extend(tree.get("seeds").and_then(|seeds| too_many_for_rope(&spec, seeds)));
     problems.extend(tree.get("refine").and_then(|refine| refined_on_judging_seeds(&spec, refine)));
@@ -324,7 +332,7 @@ fn run_of(tree: &Tree) -> Tree {
                 .filter(|(key, _)| {
                     !matches!(
                         key.name.as_str(),
-                        "name" | "seeds" | "metric" | "extend" | "refine" | "schedules" | "allow"
+                        "name" | "seeds" | "metric" | "extend" | "refine" | "screen" | "schedules" | "allow"
                     )
                 })
                 .cloned()
@@ -371,7 +379,7 @@ fn points(
 fn point(variant: Variant, needs_lr: bool, world: &dyn World, problems: &mut Vec<Problem>) -> Option<Point> {
     let mut fields = Fields::new(&variant.tree, "", problems)?;
     // So that these names are suggested for a misspelt key.
-    for known in ["name", "seeds", "metric", "extend", "refine", "schedules", "allow"] {
+    for known in ["name", "seeds", "metric", "extend", "refine", "screen", "schedules", "allow"] {
         fields.optional(known);
     }
     let base_lr = if needs_lr { fields.read("lr", problems, base_lr()).map(Some) } else { Some(None) };

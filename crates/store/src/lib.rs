@@ -20,6 +20,7 @@ mod register;
 mod removal;
 mod rows;
 mod runner;
+mod screening;
 mod sharing;
 mod sqlite;
 mod statement;

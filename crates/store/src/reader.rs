@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use spec::origin::Origins;
-use spec::protocol::{AddedBy, AddedLr};
+use spec::protocol::{AddedBy, AddedLr, Screened};
 use spec::record::{ENVIRONMENT_COLUMNS, Environment, TrialRecord};
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
@@ -17,7 +17,7 @@ use crate::records::{self, Which, names, of_row};
 use crate::rows::{MetricRow, Sharing};
 use crate::status::{self, RunnerStatus, RunningTrial, SweepStatus};
 use crate::values::{self, Wanted};
-use crate::{postgres, sqlite, tables};
+use crate::{postgres, screening, sqlite, tables};
 
 /// Maximum number of ids that [`Reader::find`] returns: enough to show that a prefix is not unique.
 const MAX_FOUND: i64 = 10;
@@ -278,6 +278,14 @@ impl Reader {
             base_lr,
         });
         Ok(added.collect())
+    }
+
+    /// Which schedules of a sweep predictions kept and left out. `None` if that was not decided.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn screened(&mut self, sweep: &str) -> Result<Option<Screened>, StoreError> {
+        screening::read(self.conn(), sweep).await.map_err(|error| self.at(error))
     }
 
     /// Ids of trials that start with this prefix, at most a few. Ids are lower-case hex; any other prefix matches

@@ -13,6 +13,7 @@ use crate::backend::{Conn, json, listed, on};
 use crate::error::Fault;
 use crate::records::{self, bind, names, placeholders};
 use crate::rows::Unfinished;
+use crate::screening;
 use crate::sweep_rows::{Cell, Promotion};
 
 /// Number of trials in memory at a time, because their configs are long.
@@ -98,33 +99,32 @@ fn promotions(plan: &Plan) -> Result<Vec<Promotion>, Fault> {
     let decisions = &plan.decisions;
     let added = decisions.added.iter().map(|lr| {
         Ok(Promotion {
-            position: 0,
             kind: lr.by.name().to_owned(),
             schedule: lr.schedule.clone(),
             steps: integer(lr.steps)?,
             base_lr: lr.base_lr,
-            config_id: None,
-            seeds: None,
+            ..Promotion::default()
         })
     });
     let chosen = decisions.chosen.iter().map(|config| promotion("chosen", config, None));
     let looks = decisions.looks.iter().flat_map(|look| {
         look.outcomes.iter().map(|at| promotion(at.outcome.name(), &at.chosen, Some(look.seeds)))
     });
-    let all = (0..).zip(added.chain(chosen).chain(looks));
+    let screened = decisions.screened.iter().flat_map(screening::promotions);
+    let all = (0..).zip(screened.chain(added).chain(chosen).chain(looks));
     all.map(|(position, promotion)| Ok(Promotion { position, ..promotion? })).collect()
 }
 
 /// A decision about a chosen config.
 fn promotion(kind: &str, config: &Chosen, seeds: Option<u64>) -> Result<Promotion, Fault> {
     Ok(Promotion {
-        position: 0,
         kind: kind.to_owned(),
         schedule: config.schedule.clone(),
         steps: integer(config.steps)?,
         base_lr: config.base_lr,
         config_id: Some(config.config_id.clone()),
         seeds: seeds.map(integer).transpose()?,
+        ..Promotion::default()
     })
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use spec::Plan;
 use spec::event::Event;
+use spec::protocol::Screened;
 use spec::record::{Environment, TrialRecord};
 
 use crate::backend::{Backend, on};
@@ -17,7 +18,7 @@ use crate::records::{self, Which};
 use crate::rows::{Activity, JoinOptions, OtherRunners, Unfinished};
 use crate::runner::Runner;
 use crate::values::{self, Wanted};
-use crate::{event, postgres, register, sqlite};
+use crate::{event, postgres, register, screening, sqlite};
 
 /// After this time without an answer the connection to a server counts as lost. Far longer than any transaction
 /// takes.
@@ -274,6 +275,14 @@ impl Store {
             async |Writer { backend, .. }| Ok(records::read(backend.conn(), Which::Cells(sweep)).await?),
         )
         .await
+    }
+
+    /// Which schedules of a sweep predictions kept and left out, as [`Reader::screened`](crate::Reader::screened) returns it.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn screened(&mut self, sweep: &str) -> Result<Option<Screened>, StoreError> {
+        self.read(async |Writer { backend, .. }| Ok(screening::read(backend.conn(), sweep).await?)).await
     }
 
     /// A value of each run of a sweep, as [`Reader::values`](crate::Reader::values) returns it.

@@ -52,7 +52,7 @@ impl Cell {
 }
 
 /// One decision of a sweep.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Promotion {
     pub(crate) position: i64,
     pub(crate) kind: String,
@@ -62,15 +62,19 @@ pub(crate) struct Promotion {
     pub(crate) config_id: Option<String>,
     /// Number of deciding seeds at a planned look.
     pub(crate) seeds: Option<i64>,
+    /// The predicted final loss, and a 95 % interval of it, at a screening.
+    pub(crate) predicted: Option<f64>,
+    pub(crate) low: Option<f64>,
+    pub(crate) high: Option<f64>,
 }
 
-from_row!(Promotion { position, kind, schedule, steps, base_lr, config_id, seeds });
+from_row!(Promotion { position, kind, schedule, steps, base_lr, config_id, seeds, predicted, low, high });
 
 impl Promotion {
     /// The promotions of a sweep, in its order.
     pub(crate) async fn read(conn: Conn<'_>, sweep: &str) -> Result<Vec<Self>, sqlx::Error> {
         let sql = "
-            SELECT position, kind, schedule, steps, base_lr, config_id, seeds FROM promotions
+            SELECT position, kind, schedule, steps, base_lr, config_id, seeds, predicted, low, high FROM promotions
             WHERE sweep = $1 ORDER BY position";
         on!(conn, c => sqlx::query_as(sql).bind(sweep).fetch_all(c).await)
     }
@@ -79,8 +83,8 @@ impl Promotion {
     pub(crate) async fn replace(mut conn: Conn<'_>, sweep: &str, promotions: Vec<Self>) -> Result<(), Fault> {
         let sql = "DELETE FROM promotions WHERE sweep = $1";
         on!(conn.reborrow(), c => sqlx::query(sql).bind(sweep).execute(c).await.map(|_| ()))?;
-        let head =
-            "INSERT INTO promotions (sweep, position, kind, schedule, steps, base_lr, config_id, seeds)";
+        let head = "
+            INSERT INTO promotions (sweep, position, kind, schedule, steps, base_lr, config_id, seeds, predicted, low, high)";
         let rows = promotions.into_iter().map(|promotion| {
             vec![
                 sweep.into(),
@@ -91,6 +95,9 @@ impl Promotion {
                 promotion.base_lr.into(),
                 promotion.config_id.into(),
                 promotion.seeds.into(),
+                promotion.predicted.into(),
+                promotion.low.into(),
+                promotion.high.into(),
             ]
         });
         insert(conn, head, rows, "").await

@@ -77,7 +77,10 @@ impl Planned {
         let decided = rounds::decided(&self.spec, &self.first, rows, values).ok()?;
         let ended: HashSet<&str> =
             rows.iter().filter(|row| row.is_over()).map(|row| row.trial_id.as_str()).collect();
-        Some(decided.trials.iter().filter(|trial| !ended.contains(trial.id.as_str())).count())
+        let missing = decided.trials.iter().filter(|trial| !ended.contains(trial.id.as_str())).count();
+        // Predictions have not chosen the other schedules yet.
+        let open = usize::try_from(rounds::open_runs(&self.spec, &decided).0).unwrap_or(usize::MAX);
+        Some(missing.saturating_add(open))
     }
 }
 
@@ -95,7 +98,7 @@ pub fn completeness(planned: Option<&Planned>, rows: &[TrialRecord], values: &Va
         seeds_done: seeds.done,
         seeds: seeds.all.max(wanted),
         later_steps: if split && seeds.all == 0 {
-            planned.map_or(0, |planned| rounds::deciding_steps(&planned.spec))
+            planned.map_or(0, |planned| rounds::later(&planned.spec, &planned.first).steps)
         } else {
             0
         },

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use predict::{Losses, Run};
 use schedule::problem::{counted, listed, nearest};
-use schedule::{Feedback, Schedule};
+use spec::screen::unusable;
 use spec::trial::{Config, Task};
 use store::{Reader, Status, TrialRecord};
 
@@ -53,6 +53,8 @@ pub struct Curves {
 
 /// Evaluations of a run that are enough for a curve.
 const ENOUGH: usize = 10;
+/// The part of a run over which its last training losses are averaged, if the user does not say.
+pub const LAST: f64 = 0.04;
 
 /// Reads the curves of a sweep.
 ///
@@ -63,7 +65,42 @@ pub async fn curves(reader: &mut Reader, sweep: &str, wanted: &Wanted) -> Result
     check_names(sweep, &rows, &wanted.schedules)?;
     let mut left_out = BTreeSet::new();
     let configs = configs(reader, &rows, &wanted.schedules, &mut left_out).await?;
-    let family = family(sweep, configs, &wanted.lrs)?;
+    let family = families(configs, &wanted.lrs).into_iter().next().ok_or_else(|| {
+        let at = if wanted.lrs.is_empty() { "" } else { " at these base lrs" };
+        Error::usage(format_args!("the sweep `{sweep}` has no finished runs of open-loop schedules{at}"))
+    })?;
+    let found = of_family(reader, family, wanted, &mut left_out).await?;
+    let found = found.ok_or_else(|| {
+        Error::usage(format_args!(
+            "no run of `{sweep}` has enough losses to learn from: {}; evaluate more often, as in `evaluate: {{every: \"2%\"}}`, or use --loss train",
+            listed(left_out.iter().map(String::as_str))
+        ))
+    })?;
+    Ok(Curves { left_out: left_out.into_iter().collect(), ..found })
+}
+
+/// Reads the curves of these runs: one entry for each task and base lr. Runs that can't be learned from are left out.
+///
+/// # Errors
+/// The store can't be read.
+pub async fn all_curves(reader: &mut Reader, rows: &[TrialRecord]) -> Result<Vec<Curves>, Error> {
+    let mut left_out = BTreeSet::new();
+    let configs = configs(reader, rows, &[], &mut left_out).await?;
+    let wanted = Wanted { last: LAST, ..Wanted::default() };
+    let mut all = Vec::new();
+    for family in families(configs, &[]) {
+        all.extend(of_family(reader, family, &wanted, &mut left_out).await?);
+    }
+    Ok(all)
+}
+
+/// The curves of one family. Runs with too few losses go to `left_out`; `None` if no other is left.
+async fn of_family(
+    reader: &mut Reader,
+    family: Vec<Stored>,
+    wanted: &Wanted,
+    left_out: &mut BTreeSet<String>,
+) -> Result<Option<Curves>, Error> {
     let mut means = Vec::with_capacity(family.len());
     for stored in family {
         let mean = Mean::read(reader, &stored).await?;
@@ -85,22 +122,17 @@ pub async fn curves(reader: &mut Reader, sweep: &str, wanted: &Wanted) -> Result
         }
     }
     let longest = curves.iter().map(|(config, _)| *config).max_by_key(|config| config.task.steps);
-    let Some(longest) = longest.cloned() else {
-        return Err(Error::usage(format_args!(
-            "no run of `{sweep}` has enough losses to learn from: {}; evaluate more often, as in `evaluate: {{every: \"2%\"}}`, or use --loss train",
-            listed(left_out.iter().map(String::as_str))
-        )));
-    };
+    let Some(longest) = longest.cloned() else { return Ok(None) };
     let lrs: BTreeMap<u64, f64> =
         curves.iter().map(|(config, _)| (config.base_lr.to_bits(), config.base_lr)).collect();
-    Ok(Curves {
+    Ok(Some(Curves {
         runs: curves.into_iter().map(|(_, run)| run).collect(),
         kind,
         lrs: lrs.into_values().collect(),
         steps: longest.task.steps,
         task: longest.task.clone(),
-        left_out: left_out.into_iter().collect(),
-    })
+        left_out: Vec::new(),
+    }))
 }
 
 /// Checks that the sweep has these schedules.
@@ -153,24 +185,14 @@ async fn configs(
     Ok(stored)
 }
 
-/// Why the laws do not describe a schedule.
-pub fn unusable(schedule: &Schedule) -> Option<&'static str> {
-    match schedule {
-        schedule if schedule.averages() => Some("averages the weights"),
-        schedule if schedule.feedback() == Feedback::ClosedLoop => Some("closed-loop"),
-        schedule if schedule.momentum(0).is_some() => Some("changes the momentum"),
-        _ => None,
-    }
-}
-
 /// The task without the length of its runs.
 pub fn same_task(a: &Task, b: &Task) -> bool {
     let without = |task: &Task| Task { steps: 0, evaluate_every: 0, diverge_above: 0.0, ..task.clone() };
     without(a) == without(b)
 }
 
-/// The configs of one task and some base lrs: those wanted, or the base lr with the most configs, and the lowest of these.
-fn family(sweep: &str, configs: Vec<Stored>, lrs: &[f64]) -> Result<Vec<Stored>, Error> {
+/// The configs by task and base lr, or by task only if some `lrs` are wanted: the most configs first, and of equal numbers the lowest base lr.
+fn families(configs: Vec<Stored>, lrs: &[f64]) -> Vec<Vec<Stored>> {
     let mut families: Vec<Vec<Stored>> = Vec::new();
     for stored in configs.into_iter().filter(|stored| lrs.is_empty() || lrs.contains(&stored.config.base_lr))
     {
@@ -188,10 +210,7 @@ fn family(sweep: &str, configs: Vec<Stored>, lrs: &[f64]) -> Result<Vec<Stored>,
     }
     let lr = |family: &[Stored]| family.first().map_or(f64::INFINITY, |stored| stored.config.base_lr);
     families.sort_by(|a, b| b.len().cmp(&a.len()).then(lr(a).total_cmp(&lr(b))));
-    families.into_iter().next().ok_or_else(|| {
-        let at = if lrs.is_empty() { "" } else { " at these base lrs" };
-        Error::usage(format_args!("the sweep `{sweep}` has no finished runs of open-loop schedules{at}"))
-    })
+    families
 }
 
 /// The mean curves of a config over its seeds, by step: sum and number.

@@ -53,3 +53,15 @@ pub fn of_source(path: &Path, source: &Source, aim: Aim, context: &Context) -> R
 pub fn of_file(path: &Path, aim: Aim, context: &Context) -> Result<(Spec, Plan), Error> {
     of_source(path, &read(path, "sweep file", spec::yaml::MAX_BYTES)?, aim, context)
 }
+
+/// The plan of all schedules of a sweep file, also of those that its `screen` may leave out: for questions about the file, not for training.
+///
+/// # Errors
+/// A schedule does not fit its runs.
+pub fn whole(spec: &Spec) -> Result<Plan, Error> {
+    spec::plan_all(spec).map_err(|problems| Error::Problems {
+        name: spec.name.clone(),
+        text: spec.text.clone(),
+        problems,
+    })
+}

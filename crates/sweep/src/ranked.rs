@@ -86,7 +86,8 @@ pub async fn ranked_rows(
     let metric = described(&judges.metric);
     let options = Options { metric, budget: how.budget, rope: how.rope, looks };
     let ranking = rank(&results, &options);
-    let history = History { origins: reader.origins(sweep).await?, looks: reader.looks(sweep).await? };
+    let (origins, looks) = (reader.origins(sweep).await?, reader.looks(sweep).await?);
+    let history = History { origins, looks, screened: reader.screened(sweep).await? };
     let warnings = warnings(&ranking, &results, &options, &history);
     let over_budgets = over_budgets(&ranking, &results, &options);
     let grid_costs = grid_costs(&results, &reader.refined(sweep).await?);

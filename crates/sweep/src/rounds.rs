@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use spec::looks::{Looks, Rule};
-use spec::protocol::{AddedLr, Chosen, Decisions, Look, Outcome, Seeds};
+use spec::protocol::{AddedLr, Chosen, Decisions, Look, Outcome, Screened, Seeds};
 use spec::{Plan, Spec};
 use store::{Status, TrialRecord};
 use verdict::looks::at_look;
@@ -19,6 +19,15 @@ use crate::results::{Values, described, result};
 /// One decision that follows from the results of a round.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
+    /// Predictions have chosen which schedules are trained.
+    Screened {
+        /// The schedules.
+        screened: Screened,
+        /// The laws that predict, in words. Empty if the decision was read from the store.
+        laws: Vec<String>,
+        /// Schedules without a prediction, which are trained, and the reasons.
+        refused: Vec<(String, String)>,
+    },
     /// The best lr of a schedule is at the edge of its grid, so one more lr beyond the edge is trained.
     Extended {
         /// Which lr is added, and at which edge.
@@ -101,10 +110,13 @@ pub struct Later {
     pub steps: u64,
     /// Whether planned looks may stop schedules before.
     pub at_most: bool,
+    /// If predictions will choose which schedules are trained: how many of how many. Their runs count in `steps` only.
+    pub screened: Option<(u64, u64)>,
 }
 
-/// The runs that follow after the round of these decisions, with deciding seeds or after planned looks.
-pub fn later(spec: &Spec, decisions: &Decisions) -> Later {
+/// The runs that follow after the round of this plan, with deciding seeds or after planned looks.
+pub fn later(spec: &Spec, plan: &Plan) -> Later {
+    let decisions = &plan.decisions;
     let looks = spec.seeds.looks();
     let each = match (looks, &spec.seeds) {
         (None, Seeds::Split { decide, .. }) if decisions.chosen.is_empty() => decide.len() as u64,
@@ -115,14 +127,34 @@ pub fn later(spec: &Spec, decisions: &Decisions) -> Later {
         }
         _ => 0,
     };
-    let schedules = spec.schedules.len() as u64;
+    let open = plan.screening.as_ref().filter(|_| decisions.screened.is_none());
+    let schedules = spec.schedules.len() as u64 - never_trained(plan);
     let runs = |steps: u64| each * schedules.saturating_sub(stopped(decisions, steps));
     let budgets = budgets(spec);
     Later {
         runs: budgets.iter().map(|steps| runs(*steps)).sum(),
-        steps: budgets.iter().map(|steps| runs(*steps) * steps).sum(),
+        steps: budgets.iter().map(|steps| runs(*steps) * steps).sum::<u64>() + open_runs(spec, plan).1,
         at_most: looks.is_some(),
+        screened: open.map(|screening| (screening.kept(None), screening.candidates.len() as u64)),
     }
+}
+
+/// Number of schedules that predictions leave out; if that is not decided yet, how many at most.
+fn never_trained(plan: &Plan) -> u64 {
+    let Some(screening) = &plan.screening else { return 0 };
+    let kept = screening.kept(plan.decisions.screened.as_ref());
+    (screening.candidates.len() as u64).saturating_sub(kept)
+}
+
+/// Number of runs of the longest length, and of their steps, that follow when predictions have chosen schedules; 0 if they have chosen or there is
+/// nothing to choose. Schedules without a prediction come on top.
+pub(crate) fn open_runs(spec: &Spec, plan: &Plan) -> (u64, u64) {
+    let open = plan.screening.as_ref().filter(|_| plan.decisions.screened.is_none());
+    let Some(screening) = open else { return (0, 0) };
+    let kept = usize::try_from(screening.keep).unwrap_or(usize::MAX);
+    let configs = || screening.candidates.iter().take(kept).flat_map(|candidate| &candidate.configs);
+    let seeds = spec.seeds.choosing();
+    (configs().count() as u64 * seeds, configs().map(|config| config.task.steps * seeds).sum())
 }
 
 /// Number of schedules that looks gave their last seed, at this length of the runs.
@@ -132,14 +164,9 @@ fn stopped(decisions: &Decisions, steps: u64) -> u64 {
     stopped.count() as u64
 }
 
-/// Number of runs with deciding seeds; with planned looks, at most.
-pub fn deciding_runs(spec: &Spec) -> u64 {
-    later(spec, &Decisions::default()).runs
-}
-
-/// Steps of the runs that the deciding seeds will need.
-pub fn deciding_steps(spec: &Spec) -> u64 {
-    later(spec, &Decisions::default()).steps
+/// Number of runs with deciding seeds; with planned looks, at most. `first` is the plan of the first round.
+pub fn deciding_runs(spec: &Spec, first: &Plan) -> u64 {
+    later(spec, first).runs
 }
 
 /// Lengths of the runs, in steps.
@@ -160,6 +187,10 @@ pub(crate) fn is_complete(plan: &Plan, rows: &[TrialRecord]) -> bool {
 /// The next round that follows from the results of all runs of a plan. `None` when everything is decided.
 fn next(spec: &Spec, plan: &Plan, results: &[RunResult], values: &Values) -> Option<Next> {
     let decisions = &plan.decisions;
+    // Predictions need loss curves, which are not here: `screening` decides.
+    if plan.screening.is_some() && decisions.screened.is_none() {
+        return None;
+    }
     if !decisions.chosen.is_empty() {
         return looked(spec, decisions, &decisions.chosen, (results, values));
     }
@@ -183,7 +214,29 @@ fn next(spec: &Spec, plan: &Plan, results: &[RunResult], values: &Values) -> Opt
 /// # Errors
 /// The decisions can't be trained, or no run has the sweep's metric.
 pub fn decided(spec: &Spec, plan: &Plan, rows: &[TrialRecord], values: &Values) -> Result<Plan, Error> {
-    decide(spec, plan.clone(), (rows, values), &mut |_| {})
+    decide(spec, as_trained(spec, plan, rows)?, (rows, values), &mut |_| {})
+}
+
+/// The plan with the schedules that predictions have chosen, as the stored runs show them. Without the predictions, which only the store has.
+///
+/// # Errors
+/// The decision can't be trained.
+fn as_trained(spec: &Spec, plan: &Plan, rows: &[TrialRecord]) -> Result<Plan, Error> {
+    let open = plan.screening.as_ref().filter(|_| plan.decisions.screened.is_none());
+    let names = rows.iter().map(|row| row.schedule.as_str());
+    match open.and_then(|screening| screening.as_trained(names)) {
+        Some(screened) => with_screened(spec, plan, screened),
+        None => Ok(plan.clone()),
+    }
+}
+
+/// The plan with the schedules that predictions have chosen.
+///
+/// # Errors
+/// The decision can't be trained.
+pub(crate) fn with_screened(spec: &Spec, plan: &Plan, screened: Screened) -> Result<Plan, Error> {
+    let decisions = Decisions { screened: Some(screened), ..plan.decisions.clone() };
+    Next { decisions, new: Vec::new() }.plan(spec)
 }
 
 /// The same; `each` receives every decision.

@@ -12,7 +12,7 @@ use store::{JoinOptions, Store, TrialRecord};
 
 use crate::event::{Event, Observer, Round};
 use crate::results::Values;
-use crate::{Context, Error, Shard, looks, programs, rounds, weights};
+use crate::{Context, Error, Shard, looks, programs, rounds, screening, weights};
 
 /// How this process trains.
 #[derive(Debug)]
@@ -79,12 +79,13 @@ pub(crate) async fn train_rounds(
     looks::check_unchanged(spec, &rows, store).await?;
     loop {
         let values = values(spec, store).await?;
+        plan = screened(training, (spec, plan), &rows, store, observe).await?;
         // The decisions of earlier runs of this sweep are made again from the stored results.
         plan =
             rounds::decide(spec, plan, (&rows, &values), &mut |decision| observe(Event::Decided(decision)))?;
         let (missing, ended) = register(training, &plan, shard, store).await?;
         let continues = shard.is_none();
-        let later = rounds::later(spec, &plan.decisions);
+        let later = rounds::later(spec, &plan);
         let round = Round {
             plan: &plan,
             missing: &missing,
@@ -122,6 +123,22 @@ pub(crate) async fn train_rounds(
         verify(training, &plan, store, observe).await?;
     }
     Ok(all)
+}
+
+/// The plan with the schedules that predictions have chosen, if it is time for that.
+async fn screened(
+    training: &Training<'_>,
+    (spec, plan): (&Spec, Plan),
+    rows: &[TrialRecord],
+    store: &mut Store,
+    observe: &mut Observer<'_>,
+) -> Result<Plan, Error> {
+    let of = (training.context, training.options.lease);
+    let Some((next, decision)) = screening::decide(of, (spec, &plan), rows, store).await? else {
+        return Ok(plan);
+    };
+    observe(Event::Decided(&decision));
+    Ok(next)
 }
 
 /// The values of the sweep's metric.

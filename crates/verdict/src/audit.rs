@@ -1,5 +1,5 @@
-//! Replays early-stopping rules on complete runs: what each rule would have saved, and which good configs it would have
-//! stopped. Nothing here stops a run.
+//! Replays early-stopping rules and screening on complete runs: what each would have saved, and which good configs it would have
+//! stopped or never trained. Nothing here stops a run.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +36,7 @@ impl Trace {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Audit {
     /// The rule.
-    pub rule: &'static str,
+    pub rule: String,
     /// Number of runs that it would have stopped, and number of all runs.
     pub stopped: (usize, usize),
     /// Number of steps that it would have saved, and number of all steps.
@@ -77,7 +77,30 @@ pub fn audit(traces: &[Trace], best: &[(String, String)]) -> Option<Vec<Audit>> 
     evaluations
         .iter()
         .any(|at| *at < last)
-        .then(|| RULES.iter().map(|(rule, stops)| replay(rule, *stops, &seeds, &evaluations, best)).collect())
+        .then(|| RULES.iter().map(|(rule, stops)| replay(rule, stops, &seeds, &evaluations, best)).collect())
+}
+
+/// Replays screening for each number of schedules to keep, from 1 to all. `first`: the schedules that are trained in any case; `ordered`: the
+/// others, the lowest predicted loss first. A schedule that is not kept counts as stopped before its first step.
+pub fn screening(
+    traces: &[Trace],
+    best: &[(String, String)],
+    first: &[String],
+    ordered: &[String],
+) -> Vec<Audit> {
+    let mut seeds: BTreeMap<i64, Vec<&Trace>> = BTreeMap::new();
+    for trace in traces {
+        seeds.entry(trace.seed).or_default().push(trace);
+    }
+    let audit = |keep: usize| {
+        let is_trained =
+            |name: &String| first.contains(name) || ordered.iter().take(keep).any(|kept| kept == name);
+        let stops = |traces: &[&Trace], _: &[u64]| -> Stops {
+            traces.iter().map(|trace| (!is_trained(&trace.schedule)).then_some(0)).collect()
+        };
+        replay(&format!("screening, keep {keep}"), &stops, &seeds, &[], best)
+    };
+    (1..=ordered.len()).map(audit).collect()
 }
 
 /// All numbers of steps after which some run was evaluated.
@@ -89,8 +112,8 @@ fn evaluations(traces: &[Trace]) -> Vec<u64> {
 }
 
 fn replay(
-    rule: &'static str,
-    stops: Rule,
+    rule: &str,
+    stops: &dyn Fn(&[&Trace], &[u64]) -> Stops,
     seeds: &BTreeMap<i64, Vec<&Trace>>,
     evaluations: &[u64],
     best: &[(String, String)],
@@ -124,7 +147,7 @@ fn replay(
         lost.get(&(schedule.as_str(), config.as_str())).is_some_and(|(lost, all)| 2 * lost > *all)
     };
     Audit {
-        rule,
+        rule: rule.to_owned(),
         stopped: (stopped, runs),
         saved: (saved, all),
         dropped: best.iter().filter(is_lost).map(|(schedule, _)| schedule.clone()).collect(),
@@ -267,6 +290,25 @@ mod tests {
         // `fair` is never stopped.
         let found = audit(&four(), &best(&["late"])).expect("evaluations");
         assert_eq!((found[2].stopped, found[2].saved), ((1, 4), (80, 360)));
+    }
+
+    #[test]
+    fn screening_leaves_out_the_schedules_computed_by_hand() {
+        let [late, good, fair, poor] = ["late", "good", "fair", "poor"].map(str::to_owned);
+        let found = screening(
+            &four(),
+            &best(&["late", "good", "fair", "poor"]),
+            std::slice::from_ref(&poor),
+            &[good, late.clone(), fair.clone()],
+        );
+        let rules: Vec<&str> = found.iter().map(|audit| audit.rule.as_str()).collect();
+        assert_eq!(rules, ["screening, keep 1", "screening, keep 2", "screening, keep 3"]);
+        // `poor` and `good` are trained; `late`, the best with 0.1, and `fair` are not.
+        assert_eq!((found[0].stopped, found[0].saved), ((2, 4), (180, 360)));
+        assert_eq!(found[0].dropped, [late, fair.clone()]);
+        assert!(!found[0].keeps_winner && (found[0].regret - 0.9).abs() < 1e-12);
+        assert!(found[1].keeps_winner && found[1].regret == 0.0 && found[1].dropped == [fair]);
+        assert_eq!((found[2].stopped, found[2].saved), ((0, 4), (0, 360)));
     }
 
     #[test]

@@ -1,18 +1,19 @@
-//! `sweep audit`: what early stopping would have saved, and which schedules it would have dropped.
+//! `sweep audit`: what early stopping and screening would have saved, and which schedules they would have dropped.
 
 use std::collections::HashMap;
 
 use report::{Format, audit_rows};
 use spec::metric::{Metric, Requested};
 use sweep::lookup::sweep;
-use sweep::ranked::{RankBy, ranked};
+use sweep::ranked::{RankBy, Ranked, ranked};
+use sweep::replay::{Replayed, replay};
 use sweep::stored::open;
 use sweep::wait_for;
-use verdict::audit::{Trace, audit};
+use verdict::audit::{Trace, audit, screening};
 use verdict::results::Purpose;
 
 use crate::args::FormatArg;
-use crate::exit::{Failure, Outcome, print};
+use crate::exit::{Failure, Outcome, print, say};
 use crate::global::Global;
 
 #[derive(Debug, clap::Args)]
@@ -27,22 +28,66 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
-    let (name, ranked, curves) = wait_for(async {
+    let (name, ranked, curves, replayed) = wait_for(async {
         let mut reader = open(&global.context).await?;
         let name = sweep(&mut reader, args.sweep.as_deref(), &global.context).await?;
         let metric = Some(Requested::Metric(Metric::Final));
         let how = RankBy { metric, budget: args.budget, ..RankBy::default() };
         let ranked = ranked(&mut reader, &name, &how).await?;
         let curves = reader.validation_losses(&name).await?;
-        Ok::<_, Failure>((name, ranked, curves))
+        let rows = reader.results(&name).await?;
+        let replayed = replay(&mut reader, &rows, ranked.ranking.budget).await?;
+        Ok::<_, Failure>((name, ranked, curves, replayed))
     })?;
+    let traces = traces(&ranked, &curves);
+    let best: Vec<(String, String)> =
+        ranked.ranking.lines.iter().map(|line| (line.schedule.clone(), line.config_id.clone())).collect();
+    let Some(mut audits) = audit(&traces, &best) else {
+        return Err(Failure::usage(format_args!(
+            "the runs of `{name}` were evaluated only at their end, so there are no losses for a stopping rule to compare; write \
+             `evaluate: {{every: \"10%\"}}` and train again"
+        )));
+    };
+    match &replayed {
+        Ok(Replayed { first, ordered }) => audits.extend(screening(&traces, &best, first, ordered)),
+        Err(why) if !global.quiet => say(format_args!("note: screening is not replayed: {why}")),
+        Err(_) => {}
+    }
+    let format = Format::from(&args.format);
+    if format == Format::Table {
+        print(&format!(
+            "{name}: what early stopping and screening would have saved, replayed on {} runs of {} steps\n\n",
+            traces.len(),
+            ranked.ranking.budget
+        ))?;
+    }
+    print(&audit_rows(&audits).render(format))?;
+    if format == Format::Table {
+        print(
+            "\n  keeps_winner: whether the best config is trained to its end; regret: how much worse the best remaining run is, mean \
+             over seeds\n  dropped_schedules: schedules whose best config is stopped on most seeds, so that their rank is wrong\n",
+        )?;
+        if let Ok(Replayed { first, ordered }) = &replayed {
+            print(&format!(
+                "  screening, keep N: trains {}, and of the others the N with the lowest predicted losses: {}; its dropped schedules are not \
+                 trained at all\n",
+                first.join(", "),
+                ordered.join(", ")
+            ))?;
+        }
+    }
+    Ok(())
+}
+
+/// The runs of the ranked length that choose configs, with their `curves`: trial, step and validation loss.
+fn traces(ranked: &Ranked, curves: &[(String, i64, f64)]) -> Vec<Trace> {
     let mut by_trial: HashMap<&str, Vec<(u64, f64)>> = HashMap::new();
-    for (trial, step, loss) in &curves {
+    for (trial, step, loss) in curves {
         by_trial.entry(trial.as_str()).or_default().push((step.unsigned_abs() + 1, *loss));
     }
     let of_budget = ranked.results.iter().filter(|run| run.trial.steps == ranked.ranking.budget);
     let mut seen = std::collections::HashSet::new();
-    let traces: Vec<Trace> = of_budget
+    of_budget
         .filter_map(|run| {
             // Deciding runs are those of chosen configs only, without a grid to stop in.
             let row = &run.trial;
@@ -57,29 +102,5 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
                 last,
             })
         })
-        .collect();
-    let best: Vec<(String, String)> =
-        ranked.ranking.lines.iter().map(|line| (line.schedule.clone(), line.config_id.clone())).collect();
-    let Some(audits) = audit(&traces, &best) else {
-        return Err(Failure::usage(format_args!(
-            "the runs of `{name}` were evaluated only at their end, so there are no losses for a stopping rule to compare; write \
-             `evaluate: {{every: \"10%\"}}` and train again"
-        )));
-    };
-    let format = Format::from(&args.format);
-    if format == Format::Table {
-        print(&format!(
-            "{name}: what early stopping would have saved, replayed on {} runs of {} steps\n\n",
-            traces.len(),
-            ranked.ranking.budget
-        ))?;
-    }
-    print(&audit_rows(&audits).render(format))?;
-    if format == Format::Table {
-        print(
-            "\n  keeps_winner: whether the best config is trained to its end; regret: how much worse the best remaining run is, mean \
-             over seeds\n  dropped_schedules: schedules whose best config is stopped on most seeds, so that their rank is wrong\n",
-        )?;
-    }
-    Ok(())
+        .collect()
 }

@@ -25,7 +25,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
-    let (spec, plan) = plan::of_file(&args.file, Aim::LookUp, &global.context)?;
+    let (mut spec, _) = plan::of_file(&args.file, Aim::LookUp, &global.context)?;
+    // A schedule that predictions leave out has an expected loss too.
+    spec.screen = None;
+    let plan = plan::whole(&spec)?;
     let (rows, values) = wait_for(results_so_far(&plan.name, &spec.metric, &global.context))?;
     // Runs of later rounds belong to the sweep too.
     let plan = rounds::decided(&spec, &plan, &rows, &values)?;

@@ -30,6 +30,7 @@ mod schema;
 mod show;
 mod status;
 mod submit;
+mod untried;
 mod worker;
 
 use clap::{Parser, Subcommand};

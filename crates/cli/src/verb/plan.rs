@@ -10,6 +10,7 @@ use report::{Cell, Format, Rows, short};
 use schedule::problem::counted;
 use serde_json::json;
 use spec::protocol::Seeds;
+use spec::screen::{Candidate, Screening};
 use spec::trial::{Program, Trial};
 use sweep::origins::{self, Stored};
 use sweep::rounds::{budgets, deciding_runs};
@@ -39,6 +40,12 @@ pub(crate) struct Args {
     /// Skip the time estimate, which trains a few steps
     #[arg(long)]
     pub no_probe: bool,
+    /// Order the schedules that were not trained by their predicted losses, as learned from stored runs
+    #[arg(long)]
+    pub screen: bool,
+    /// Learn from this stored sweep: its name or file [default: the sweep of the file, or the most recent one with the same task]
+    #[arg(long, value_name = "SWEEP", requires = "screen")]
+    pub sweep: Option<String>,
     #[command(flatten)]
     pub warnings: Warnings,
     #[command(flatten)]
@@ -46,8 +53,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
-    let (spec, plan) = sweep_file(&args.file, args.warnings, global)?;
     let format = Format::from(&args.format);
+    if args.screen {
+        return super::untried::run(&args.file, args.sweep.as_deref(), args.warnings, format, global);
+    }
+    let (spec, plan) = sweep_file(&args.file, args.warnings, global)?;
     if format == Format::Csv {
         return print(&trials(&plan).render(format));
     }
@@ -64,12 +74,12 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
         print(&curves(&spec, args)?)?;
     }
     print(&schedules(&spec, &plan).render(Format::Table))?;
-    print(&format!("\n{}{}", text(&plan, steps, &left, time, workers), later(&spec)))
+    print(&format!("\n{}{}", text(&plan, steps, &left, time, workers), later(&spec, &plan)))
 }
 
 /// The later rounds, which depend on the results.
-fn later(spec: &spec::Spec) -> String {
-    let mut text = String::new();
+fn later(spec: &spec::Spec, plan: &spec::Plan) -> String {
+    let mut text = plan.screening.as_ref().map(screened).unwrap_or_default();
     if spec.extend > 0 {
         text.push_str(&format!(
             "if the best lr of a schedule is at the edge of its grid, the grid is extended, at most {} times (`extend: false` disables this)\n",
@@ -87,13 +97,31 @@ fn later(spec: &spec::Spec) -> String {
         Seeds::Each { .. } => "runs on the seeds after the first look",
         _ => "deciding runs: the chosen configs on fresh seeds",
     };
-    match (deciding_runs(spec), spec.seeds.looks()) {
+    match (deciding_runs(spec, plan), spec.seeds.looks()) {
         (0, _) => {}
         (runs, None) => text.push_str(&format!("then {runs} {deciding}\n")),
         (runs, Some(looks)) => {
             text.push_str(&format!("then at most {runs} {deciding}, {}\n", with(looks)));
             text.push_str(&expectation(spec, looks));
         }
+    }
+    text
+}
+
+/// How predictions choose schedules.
+fn screened(screening: &Screening) -> String {
+    let names =
+        |each: &[Candidate]| each.iter().map(|each| each.schedule.as_str()).collect::<Vec<_>>().join(", ");
+    let mut text = format!(
+        "trained first, to learn a law of their loss curves: {}; then {} of these with the lowest predicted losses: {}\n",
+        names(&screening.learned),
+        screening.keep,
+        names(&screening.candidates)
+    );
+    if !screening.always.is_empty() {
+        let each: Vec<String> =
+            screening.always.iter().map(|(name, why)| format!("{name} ({why})")).collect();
+        text.push_str(&format!("trained first, because they can't be predicted: {}\n", each.join(", ")));
     }
     text
 }
@@ -287,7 +315,7 @@ fn summary(
         "sweep": plan.name,
         "schedules": spec.schedules.len(),
         "seeds": spec.seeds.choosing(),
-        "deciding_trials": deciding_runs(spec),
+        "deciding_trials": deciding_runs(spec, plan),
         "expected_deciding_trials": expected_trials(spec),
         "runs_asked": plan.cells.len(),
         "trials": plan.trials.len(),

@@ -34,6 +34,13 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let Args::Slurm(args) = args;
     check(args, global)?;
     let (spec, plan) = sweep_file(&args.file, Warnings::default(), global)?;
+    if plan.screening.is_some() {
+        return Err(Failure::usage(format_args!(
+            "{}: `screen` can't be used in a job array, whose tasks do not see each other's loss curves: use `sweep run`, or `sweep worker` \
+             processes with a PostgreSQL store",
+            args.file.display()
+        )));
+    }
     wait_for(fold_log(global))?;
     let (rows, values) = wait_for(results(global, &spec))?;
     let plan = rounds::decide(&spec, plan, (&rows, &values), &mut |decision| {

@@ -20,6 +20,7 @@ mod plan;
 mod refusals;
 mod round_trip;
 mod schema;
+mod screen;
 mod validator;
 mod whole_files;
 

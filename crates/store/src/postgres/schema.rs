@@ -18,6 +18,7 @@ pub(crate) static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
         migration(7, "looks", include_str!("../../migrations/postgres/0007_looks.sql")),
         migration(8, "metrics", include_str!("../../migrations/postgres/0008_metrics.sql")),
         migration(9, "refine", include_str!("../../migrations/postgres/0009_refine.sql")),
+        migration(10, "screening", include_str!("../../migrations/postgres/0010_screening.sql")),
     ])
 });
 

@@ -8,6 +8,7 @@ mod outcomes;
 mod trained;
 
 use spec::origin::Origins;
+use spec::protocol::Screened;
 
 use crate::pair::ALPHA;
 use crate::ranking::{Line, Options, Ranking};
@@ -35,6 +36,8 @@ pub enum Kind {
     Failed,
     /// No deciding run has ended.
     OnlyTuned,
+    /// Schedules were not trained, because their predicted losses are high.
+    NotTrained,
     /// There are too few seeds for any significant difference.
     FewSeeds,
     /// The best lr, or the best value of another axis, is the lowest or highest that was tried.
@@ -79,6 +82,7 @@ impl Kind {
             Kind::Missing => "missing",
             Kind::Failed => "failed",
             Kind::OnlyTuned => "only_tuned",
+            Kind::NotTrained => "not_trained",
             Kind::FewSeeds => "few_seeds",
             Kind::Edge => "edge",
             Kind::UnequalBudget => "unequal_budget",
@@ -105,6 +109,8 @@ pub struct History {
     pub origins: Vec<Origins>,
     /// Earlier numbers of seeds with which its ranking was available, before seeds were added.
     pub looks: Vec<i64>,
+    /// Which schedules predictions kept and left out.
+    pub screened: Option<Screened>,
 }
 
 /// The input of warnings.
@@ -123,10 +129,11 @@ impl<'a> Input<'a> {
 }
 
 /// All warnings, in display order.
-const TABLE: [fn(Input<'_>) -> Vec<Warning>; 19] = [
+const TABLE: [fn(Input<'_>) -> Vec<Warning>; 20] = [
     trained::failed,
     trained::missing,
     trained::only_tuned,
+    trained::not_trained,
     evidence::few_seeds,
     compared::hardware,
     outcomes::same_runs,

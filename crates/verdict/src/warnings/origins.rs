@@ -49,7 +49,7 @@ mod tests {
 
     fn kinds(origins: &[Origins]) -> Vec<Kind> {
         let (ranking, options) = (rank(&[], &Options::default()), Options::default());
-        let history = History { origins: origins.to_vec(), looks: Vec::new() };
+        let history = History { origins: origins.to_vec(), ..History::default() };
         warnings(&ranking, &[], &options, &history).into_iter().map(|warning| warning.kind).collect()
     }
 

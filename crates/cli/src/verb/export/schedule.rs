@@ -174,7 +174,8 @@ fn in_file(args: &Args, file: &Path, name: Option<&str>, global: &Global) -> Res
         ));
     }
     // Lints are reported by `check`, `plan` and `run`.
-    let (spec, plan) = plan::of_file(file, Aim::LookUp, &global.context)?;
+    let (spec, _) = plan::of_file(file, Aim::LookUp, &global.context)?;
+    let plan = plan::whole(&spec)?;
     let names = || spec.schedules.iter().map(|schedule| schedule.key.name.as_str());
     let shown = file.display();
     let name = match name {

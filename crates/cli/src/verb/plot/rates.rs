@@ -16,7 +16,7 @@ use super::args::{Args, AxisScale};
 use crate::args::Warnings;
 use crate::exit::{Failure, say};
 use crate::global::Global;
-use crate::input;
+use crate::input::{self, is_schedule, is_sweep};
 use crate::verb::lr::Fitted;
 
 /// The lr curves of a sweep file or a schedule.
@@ -34,32 +34,8 @@ fn read(what: &str) -> Result<(Source, bool), Failure> {
         return Ok((Source { name: "<schedule>".to_owned(), text: what.to_owned() }, false));
     }
     let source = read_file(path, "sweep file or schedule such as '{kind: cosine}'", spec::yaml::MAX_BYTES)?;
-    // A text that can't be parsed counts as a sweep file: its errors are shown either way.
-    let sweep = match spec::yaml::read(&source.text) {
-        Ok(tree) => {
-            ["schedules", "budget", "data", "model"].iter().any(|key| tree.get(key).is_some())
-                || !can_be_schedule(&tree)
-        }
-        Err(_) => true,
-    };
+    let sweep = is_sweep(&source);
     Ok((source, sweep))
-}
-
-/// Whether a word is a schedule, not a file name.
-fn is_schedule(text: &str) -> bool {
-    text.contains(['{', '(', '\n']) || text.strip_suffix('x').unwrap_or(text).parse::<f64>().is_ok()
-}
-
-/// Whether a document can be a schedule, or `{lr, schedule}`.
-fn can_be_schedule(tree: &Tree) -> bool {
-    let key = |key: &&str| tree.get(key).is_some();
-    match &tree.value {
-        Value::Map(_) => {
-            let keys = schedule::combine::COMBINATORS.iter().map(|each| each.key);
-            keys.chain(["kind", "schedule", "warmup", "cooldown"]).any(|name| key(&name))
-        }
-        _ => true,
-    }
 }
 
 fn scale(args: &Args) -> Scale {

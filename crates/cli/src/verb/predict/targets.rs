@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use predict::{Losses, Model, Prediction, Run};
 use schedule::Schedule;
+use spec::screen::unusable;
 use spec::trial::{Config, Task};
-use sweep::curves::{same_task, unusable};
-use sweep::plan::Aim;
+use sweep::curves::same_task;
+use sweep::laws::closed;
+use sweep::plan::{Aim, whole};
 use sweep::source::{Source, read};
 
 use super::args::{Args, MOST_STEPS};
@@ -15,7 +17,7 @@ use super::recorded::Recorded;
 use crate::args::Warnings;
 use crate::exit::Failure;
 use crate::global::Global;
-use crate::input;
+use crate::input::{self, is_schedule, is_sweep};
 use crate::verb::lr::{Unstated, fit_or};
 
 /// A run to predict.
@@ -68,9 +70,7 @@ impl Target {
             }
         };
         if let Some(why) = unusable(schedule) {
-            return Err(format!(
-                "{why}: the laws need lrs that are known before training, and nothing else that changes"
-            ));
+            return Err(closed(why));
         }
         let start = schedule.start();
         let predicted = model.predict((0..self.steps).map(|t| schedule.lr(t, &start)), self.steps);
@@ -96,7 +96,7 @@ pub(super) fn targets(args: &Args, known: &Known<'_>, global: &Global) -> Result
                 true => targets.extend(of_file(path, &source, args, known, global)?),
                 false => targets.push(single(&source, args, known)?),
             }
-        } else if what.contains(['{', '(', '\n']) {
+        } else if is_schedule(what) {
             targets.push(single(&Source { name: "<schedule>".to_owned(), text: what.clone() }, args, known)?);
         } else {
             // A missing file, with the usual message.
@@ -104,11 +104,6 @@ pub(super) fn targets(args: &Args, known: &Known<'_>, global: &Global) -> Result
         }
     }
     Ok(targets)
-}
-
-/// Whether a text is a sweep file; one that can't be parsed counts as one, and its errors are shown.
-fn is_sweep(source: &Source) -> bool {
-    spec::yaml::read(&source.text).map_or(true, |tree| tree.get("schedules").is_some())
 }
 
 fn single(source: &Source, args: &Args, known: &Known<'_>) -> Result<Target, Failure> {
@@ -137,7 +132,8 @@ fn of_file(
     known: &Known<'_>,
     global: &Global,
 ) -> Result<Vec<Target>, Failure> {
-    let (_, plan) = input::sweep_text(path, source, Aim::LookUp, Warnings::default(), global)?;
+    let (spec, _) = input::sweep_text(path, source, Aim::LookUp, Warnings::default(), global)?;
+    let plan = whole(&spec)?;
     let mut targets: Vec<Target> = Vec::new();
     let mut seen = std::collections::HashSet::new();
     for trial in &plan.trials {
