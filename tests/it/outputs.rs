@@ -35,6 +35,17 @@ lr: {values: [0.1]}
 schedules: {constant: {kind: constant}, linear: {kind: linear, to: 0}}
 ";
 
+const SEARCH: &str = "\
+name: shapes
+task: {kind: quadratic}
+optimizer: {kind: sgd}
+budget: {steps: 20}
+seeds: {tune: 2, decide: 2}
+lr: 0.1
+search: {knots: 2, trials: 32, population: 4, seeds: 2}
+schedules: {linear: {kind: linear, to: 0}}
+";
+
 /// The arguments that print each output; `None` if that needs something that a test does not have.
 fn arguments(name: &str) -> Option<Vec<&'static str>> {
     let words = match name {
@@ -49,6 +60,7 @@ fn arguments(name: &str) -> Option<Vec<&'static str>> {
         "steps" => "show best --sweep outputs --metrics --format json",
         "audit" => "audit outputs --format json",
         "expectations" => "expect bowl.yaml --format json",
+        "generations" => "search shapes.yaml --history --format json",
         "predictions" => {
             "predict {\"kind\":\"cosine\"} --curves constant_24000.csv wsdcon_9.csv --format json"
         }
@@ -76,12 +88,13 @@ fn every_output_has_exactly_the_fields_of_its_schema() {
     let sandbox = Sandbox::new();
     sandbox.write("outputs.yaml", FILE);
     sandbox.write("bowl.yaml", QUADRATIC);
+    sandbox.write("shapes.yaml", SEARCH);
     for curve in ["constant_24000.csv", "wsdcon_9.csv"] {
         let recorded = std::fs::read(root().join("data/loss-curves/25M").join(curve)).expect("a curve");
         sandbox.write(curve, recorded);
     }
     sandbox.run(&["bowl.yaml", "--quiet", "--store", "other"]).exits(0);
-    for file in ["bowl.yaml", "outputs.yaml"] {
+    for file in ["bowl.yaml", "shapes.yaml", "outputs.yaml"] {
         sandbox.run(&[file, "--quiet"]).exits(0);
     }
     let schemas = schemas(&sandbox);

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use orchestrator::{Missing, Options, SharingChecked, Verified};
 use schedule::problem::counted;
+use search::{Generation, Stage};
 use spec::protocol::{AtLook, Look, Outcome};
+use spec::searched::schedule_of;
 use store::TrialRecord;
 use sweep::rounds::Decision;
 use sweep::{Event, Round};
@@ -45,7 +47,9 @@ pub(crate) fn retraining(quiet: bool) -> impl FnMut(&TrialRecord) {
 
 /// `before`: steps of the earlier rounds.
 fn started(round: &Round<'_>, before: u64, quiet: bool) -> Option<Progress> {
-    if !quiet {
+    // A generation of a search was announced as a decision.
+    let is_generation = round.plan.decisions.chosen.is_empty() && !round.plan.decisions.generations.is_empty();
+    if !quiet && !(is_generation && round.options.workers > 0) {
         say(opening(round));
     }
     (!round.missing.is_empty()).then(|| Progress::new(round, before, quiet))
@@ -80,7 +84,30 @@ pub(crate) fn decided(decision: &Decision) -> String {
             )
         }
         Decision::Looked { look, next, saved } => looked(look, *next, *saved),
+        Decision::Proposed { generation, number, trials } => proposed(generation, *number, *trials),
+        Decision::Found { found, compared, deciding_seeds } => {
+            let others: Vec<&str> = compared.iter().skip(1).map(|config| config.schedule.as_str()).collect();
+            format!(
+                "search: found {} at lr {}; {} compare it with {}",
+                schedule_of(found),
+                report::short(found.base_lr),
+                counted(deciding_seeds, "fresh seed"),
+                others.join(", ")
+            )
+        }
     }
+}
+
+/// A generation of a search as text.
+fn proposed(generation: &Generation, number: usize, (spent, most): (u64, u64)) -> String {
+    let shapes = counted(generation.proposals.len(), "shape");
+    let seeds = counted(generation.seeds.len(), "seed");
+    let what = match generation.stage {
+        Stage::Start => format!("begins with {shapes} of named schedules"),
+        Stage::Search => format!("generation {number}: {shapes}"),
+        Stage::Last => format!("chooses among {shapes}"),
+    };
+    format!("search: {what} on {seeds} ({spent} of {most} trials so far)")
 }
 
 /// A planned look as text, one sentence for each budget.
@@ -158,6 +185,10 @@ fn opening(round: &Round<'_>) -> String {
         return format!("{name}: {all}{stored}{merged}; {left} left for `sweep worker` processes");
     }
     let workers = counted(options.workers, "worker");
+    let search = match later.searched {
+        0 => String::new(),
+        trials => format!("; then at most {trials} trials of the search"),
+    };
     let then = match later.runs {
         0 => String::new(),
         runs if later.at_most => format!(
@@ -167,7 +198,7 @@ fn opening(round: &Round<'_>) -> String {
         runs => format!("; then {runs} deciding runs"),
     };
     format!(
-        "{name}: {all}{stored}{merged}; training {left}{of_shard} on {workers} ({}){}{then}",
+        "{name}: {all}{stored}{merged}; training {left}{of_shard} on {workers} ({}){}{search}{then}",
         trained_by(missing, options),
         sharing(missing, options)
     )

@@ -73,6 +73,10 @@ pub struct Decisions {
     pub chosen: Vec<Chosen>,
     /// The looks so far, the first one first.
     pub looks: Vec<Look>,
+    /// The generations of a search so far, the first one first.
+    pub generations: Vec<search::Generation>,
+    /// The schedule that the search found.
+    pub found: Option<search::Proposal>,
 }
 
 /// The decisions of a planned look.

@@ -4,14 +4,16 @@
 use std::collections::HashSet;
 
 use schedule::Node;
-use schedule::fields::{Field, Fields, join, number_where, text};
+use schedule::fields::{Field, Fields, join, number_where};
 use schedule::problem::{Problem, sort_problems};
 use schedule::tree::{Key, Place, Tree, Value};
 
 use crate::allow::{self, Allow};
 use crate::axes::{self, Axis, Variant};
 use crate::metric::{self, Metric};
+use crate::name::{check_name, name};
 use crate::protocol::{self, Seeds};
+use crate::search::{self, Search};
 use crate::trial::Task;
 use crate::world::{EmptyWorld, World};
 use crate::{ambiguous, plan, task, yaml};
@@ -32,6 +34,8 @@ pub struct Spec {
     pub metric: Metric,
     /// How often the grid of a schedule whose best lr is at the edge may be extended.
     pub extend: u64,
+    /// The search for a shape, if the file has one.
+    pub search: Option<Search>,
     /// The grid outside `schedules`: base lr and task of each point.
     pub points: Vec<Point>,
     /// Position of the file's `lr`, if no schedule uses it.
@@ -162,6 +166,7 @@ fn spec(
     let extend = fields.read_or("extend", protocol::default_extend(), problems, protocol::extend);
     let metric = fields.read_or("metric", Metric::default(), problems, metric::read);
     fields.read_or("allow", Vec::new(), problems, schedule::lint::allow_list);
+    let search = fields.optional("search").and_then(|field| search::read(&field, problems));
     let schedules = fields.required("schedules", problems).and_then(|field| schedules(&field, problems));
 
     // The rest of the file is one run with axes. Its keys are checked for each point of the grid.
@@ -196,7 +201,9 @@ fn spec(
         let field = Field { tree: field, path: "metric".to_owned() };
         problems.extend(measured(&metric, &points).map(|message| field.problem(message)));
     }
-    let spec = Spec { name, text, seeds, metric, extend, points, idle_lr, schedules, allows, warnings };
+    let spec =
+        Spec { name, text, seeds, metric, extend, search, points, idle_lr, schedules, allows, warnings };
+    problems.extend(search_problems(&spec));
     problems.extend(tree.get("seeds").and_then(|seeds| looks_with_choice(&spec, seeds)));
     problems.extend(tree.get("seeds").and_then(|seeds| too_many_for_rope(&spec, seeds)));
     let size = size(&spec);
@@ -208,6 +215,20 @@ fn spec(
         problems.extend(plan::fit_problems(&spec));
     }
     Some(spec)
+}
+
+/// What the rest of the file lacks for its search.
+fn search_problems(spec: &Spec) -> Vec<Problem> {
+    let Some(search) = &spec.search else { return Vec::new() };
+    let runs = spec.runs();
+    let rest = search::Rest {
+        seeds: &spec.seeds,
+        schedules: spec.schedules.iter().map(|schedule| schedule.key.name.as_str()).collect(),
+        runs: runs.len(),
+        axis: runs.iter().flat_map(|run| &run.chosen).map(|(path, _)| path.as_str()).next(),
+        steps: runs.iter().map(|run| run.task.steps).min().unwrap_or(u64::MAX),
+    };
+    search::problems(search, &rest)
 }
 
 /// Among more schedules than this, looks with `rope` call equal ones different in more than 5 % of simulated sweeps.
@@ -272,6 +293,7 @@ fn size(spec: &Spec) -> Option<u64> {
             sum.checked_add(points)
         })?;
     let decided = spec.seeds.deciding().saturating_mul(spec.schedules.len() as u64);
+    let decided = decided.saturating_add(spec.search.as_ref().map_or(0, |search| search.settings.trials));
     configs.checked_mul(spec.seeds.choosing())?.checked_add(decided)
 }
 
@@ -308,7 +330,7 @@ fn run_of(tree: &Tree) -> Tree {
                 .filter(|(key, _)| {
                     !matches!(
                         key.name.as_str(),
-                        "name" | "seeds" | "metric" | "extend" | "schedules" | "allow"
+                        "name" | "seeds" | "metric" | "extend" | "search" | "schedules" | "allow"
                     )
                 })
                 .cloned()
@@ -355,7 +377,7 @@ fn points(
 fn point(variant: Variant, needs_lr: bool, world: &dyn World, problems: &mut Vec<Problem>) -> Option<Point> {
     let mut fields = Fields::new(&variant.tree, "", problems)?;
     // So that these names are suggested for a misspelt key.
-    for known in ["name", "seeds", "metric", "extend", "schedules", "allow"] {
+    for known in ["name", "seeds", "metric", "extend", "search", "schedules", "allow"] {
         fields.optional(known);
     }
     let base_lr = if needs_lr { fields.read("lr", problems, base_lr()).map(Some) } else { Some(None) };
@@ -370,30 +392,6 @@ fn point(variant: Variant, needs_lr: bool, world: &dyn World, problems: &mut Vec
 /// The reader of a base lr.
 fn base_lr() -> impl Fn(&Field<'_>) -> Result<f64, Problem> {
     number_where("a number above 0", |x| x > 0.0)
-}
-
-/// A name that is safe in tables, file names and terminals: printable and not too long.
-fn name(field: &Field<'_>) -> Result<String, Problem> {
-    let name = text(field)?;
-    check_name(&name).map_err(|message| field.problem(message)).map(|()| name)
-}
-
-fn check_name(name: &str) -> Result<(), String> {
-    if name.trim().is_empty() {
-        return Err("a name can't be empty".to_owned());
-    }
-    if name.chars().count() > 100 {
-        return Err("a name can have at most 100 characters".to_owned());
-    }
-    // Control characters and bidirectional marks could corrupt what a terminal shows.
-    let is_unsafe = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    match name.chars().find(|c| is_unsafe(*c)) {
-        Some(c) => Err(format!("a name can't contain the invisible character U+{:04X}", c as u32)),
-        None => Ok(()),
-    }
 }
 
 fn schedules(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Vec<NamedSchedule>> {

@@ -25,6 +25,7 @@ pub mod programs;
 pub mod ranked;
 pub mod results;
 pub mod rounds;
+pub mod search;
 mod shard;
 pub mod shell;
 pub mod source;

@@ -26,6 +26,7 @@ mod rm;
 mod run;
 mod schedules;
 mod schema;
+mod search;
 mod show;
 mod status;
 mod submit;
@@ -95,6 +96,8 @@ verbs! {
         Plan(plan),
         /// Train the missing runs of a sweep file, then rank
         Run(run),
+        /// Search for a better shape of a schedule, then judge it
+        Search(search),
         /// Train a stored trial again and compare it bit for bit
         Reproduce(reproduce),
     }
