@@ -37,6 +37,7 @@ mod removal;
 mod report;
 mod same_bits;
 mod schedules;
+mod search;
 mod servers;
 mod sharing;
 mod store_faults;

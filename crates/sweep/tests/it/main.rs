@@ -3,5 +3,6 @@
 #![expect(clippy::expect_used, reason = "a failed expectation fails the test")]
 
 mod custom_task;
+mod search_null;
 mod whole_sweep;
 mod workers;
