@@ -58,14 +58,22 @@ fn a_search_trains_generations_and_judges_its_result_on_fresh_seeds() {
     let counts = sandbox.query(
         "select schedule, purpose, count(*) as n from cells where schedule not in ('constant', 'linear') group by 1, 2 order by 1, 2",
     );
-    assert_eq!(counts[0], serde_json::json!({ "schedule": "found", "purpose": "decide", "n": 8 }), "{counts}");
+    assert_eq!(
+        counts[0],
+        serde_json::json!({ "schedule": "found", "purpose": "decide", "n": 8 }),
+        "{counts}"
+    );
     let seeds = sandbox.query("select min(t.seed) as least from trials as t join cells as c using (trial_id) where c.schedule = 'found-tried'");
     assert_eq!(seeds[0]["least"], 1_000_000);
     let ranking = sandbox.run(&["rank", "--format", "json"]).exits(0).json();
     let names: Vec<&Json> = ranking.as_array().expect("rows").iter().map(|row| &row["schedule"]).collect();
     assert!(names.len() == 2 && names.contains(&&Json::from("found")), "{names:?}");
     assert_eq!(ranking[0]["n"], 8);
-    let compared = sandbox.run(&["compare", "found", names.iter().find_map(|name| name.as_str().filter(|name| *name != "found")).expect("a name")]);
+    let compared = sandbox.run(&[
+        "compare",
+        "found",
+        names.iter().find_map(|name| name.as_str().filter(|name| *name != "found")).expect("a name"),
+    ]);
     assert!(compared.exits(0).stdout.contains("found"));
     sandbox.run(&["reproduce", "best"]).exits(0);
     let again = sandbox.run(&["search", "s.yaml"]).exits(0);
@@ -133,7 +141,10 @@ fn a_plan_says_what_the_search_costs() {
     let plan = sandbox.run(&["plan", "s.yaml", "--no-probe"]).exits(0).stdout;
     let words = "then a search for the schedule `found` by CMA-ES: at most 220 trials of shapes with 3 knots, 6 in a generation, on 2 to 8 seeds";
     assert!(plan.contains(words), "{plan}");
-    assert!(plan.contains("then 16 deciding runs: the found schedule and the best named one on fresh seeds"), "{plan}");
+    assert!(
+        plan.contains("then 16 deciding runs: the found schedule and the best named one on fresh seeds"),
+        "{plan}"
+    );
     let json = sandbox.run(&["plan", "s.yaml", "--no-probe", "--format", "json"]).exits(0).json();
     assert_eq!((&json["search_trials"], &json["deciding_trials"]), (&220.into(), &16.into()));
     let checked = sandbox.run(&["check", "s.yaml"]).exits(0).stderr;
@@ -152,9 +163,15 @@ fn mistakes_in_a_search_are_refused() {
         ("{knots: 3, trial: 220}", "did you mean `trials`?"),
         ("{knots: 3, trials: 4000, free: [warm]}", "did you mean `warmup`?"),
         ("{knots: 3, trials: 4000, free: cooldown}", "expected a list of `warmup` and `cooldown`"),
-        ("{knots: 3, trials: 4000, free: [warmup, cooldown]}", "3 knots are too few for these free knots: they need at least 4"),
+        (
+            "{knots: 3, trials: 4000, free: [warmup, cooldown]}",
+            "3 knots are too few for these free knots: they need at least 4",
+        ),
         ("{knots: 3, trials: 4000, method: cma}", "did you mean `cma_es`?"),
-        ("{knots: 3, trials: 4000, name: linear}", "the search uses the name `linear`, which is also a schedule of this file"),
+        (
+            "{knots: 3, trials: 4000, name: linear}",
+            "the search uses the name `linear`, which is also a schedule of this file",
+        ),
         ("{knots: 3, trials: 4000, population: 3}", "expected a whole number from 4 to 10000, found `3`"),
         ("[3]", "expected a mapping"),
     ] {
@@ -165,8 +182,16 @@ fn mistakes_in_a_search_are_refused() {
     }
     for (part, replacement, words) in [
         ("{tune: 3, decide: 8}", "8", "a search needs tuning and deciding seeds"),
-        ("{tune: 3, decide: 8}", "{tune: 3, decide: [1000001]}", "seed 1000001 is one of the seeds of the search"),
-        ("dimensions: 20", "dimensions: {values: [20, 30]}", "a search is for one run, but this file has 2: `task.dimensions` is an axis"),
+        (
+            "{tune: 3, decide: 8}",
+            "{tune: 3, decide: [1000001]}",
+            "seed 1000001 is one of the seeds of the search",
+        ),
+        (
+            "dimensions: 20",
+            "dimensions: {values: [20, 30]}",
+            "a search is for one run, but this file has 2: `task.dimensions` is an axis",
+        ),
         ("steps: 60", "steps: 3", "3 knots are too many for a run of 3 steps"),
     ] {
         let sandbox = Sandbox::new();
@@ -181,7 +206,8 @@ fn mistakes_in_a_search_are_refused() {
 #[test]
 #[ignore = "trains 50,000 trials, a minute or two"]
 fn search_on_the_quadratic_finds_a_better_shape() {
-    let text = std::fs::read_to_string(root().join("experiments/search-quadratic.yaml")).expect("the experiment");
+    let text =
+        std::fs::read_to_string(root().join("experiments/search-quadratic.yaml")).expect("the experiment");
     for seed in 0..3 {
         let sandbox = Sandbox::new();
         sandbox.write("s.yaml", text.replace("trials: 16000", &format!("trials: 16000, seed: {seed}")));

@@ -438,7 +438,11 @@ fn expectations() -> Vec<Field> {
 fn generations() -> Vec<Field> {
     vec![
         field("generation", Integer, "its number, from 0"),
-        field("stage", Text, "`start` (shapes of the named schedules), `search`, or `last` (the candidates for the result)"),
+        field(
+            "stage",
+            Text,
+            "`start` (shapes of the named schedules), `search`, or `last` (the candidates for the result)",
+        ),
         field("shapes", Integer, "number of its shapes"),
         field("seeds", Integer, "number of seeds of each shape"),
         field("trials", Integer, "trials of the search up to its end"),

@@ -283,7 +283,8 @@ struct Score {
 impl Score {
     fn of(losses: &[f64]) -> Self {
         let finite: Vec<f64> = losses.iter().copied().filter(|loss| loss.is_finite()).collect();
-        let mean = if finite.is_empty() { f64::INFINITY } else { finite.iter().sum::<f64>() / finite.len() as f64 };
+        let mean =
+            if finite.is_empty() { f64::INFINITY } else { finite.iter().sum::<f64>() / finite.len() as f64 };
         Self { diverged: losses.len() - finite.len(), mean }
     }
 }

@@ -66,7 +66,8 @@ impl Knots {
         let last = self.count.saturating_sub(1);
         let has = |knot: Free| self.free.contains(&knot);
         let (first, start) = if has(Free::Warmup) { (1, free(Free::Warmup)) } else { (0, 0.0) };
-        let (end, stop) = if has(Free::Cooldown) { (last.saturating_sub(1), free(Free::Cooldown)) } else { (last, 1.0) };
+        let (end, stop) =
+            if has(Free::Cooldown) { (last.saturating_sub(1), free(Free::Cooldown)) } else { (last, 1.0) };
         let at = |i: usize| match i {
             0 => 0.0,
             i if i == last => 1.0,
@@ -96,7 +97,8 @@ impl Knots {
 
     /// The nearest point that is a shape: no lr is below the lowest, and all coordinates are moderate.
     pub fn repaired(&self, mut point: Vec<f64>) -> Vec<f64> {
-        let highest = point.iter().take(self.count).copied().fold(f64::NEG_INFINITY, f64::max).clamp(-60.0, 60.0);
+        let highest =
+            point.iter().take(self.count).copied().fold(f64::NEG_INFINITY, f64::max).clamp(-60.0, 60.0);
         let least = highest + libm::log(FLOOR);
         for (i, x) in point.iter_mut().enumerate() {
             let (low, high) = if i < self.count { (least, highest) } else { (-6.0, 6.0) };

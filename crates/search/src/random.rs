@@ -9,7 +9,9 @@ pub(crate) struct Normal(SplitMix);
 impl Normal {
     /// The numbers of a generation of a search with this seed.
     pub(crate) fn new(seed: u64, generation: u64) -> Self {
-        Self(SplitMix::new(seed.wrapping_mul(0x9e37_79b9).wrapping_add(generation.wrapping_mul(0x85eb_ca6b_27d4_eb2f))))
+        Self(SplitMix::new(
+            seed.wrapping_mul(0x9e37_79b9).wrapping_add(generation.wrapping_mul(0x85eb_ca6b_27d4_eb2f)),
+        ))
     }
 
     pub(crate) fn draw(&mut self) -> f64 {

@@ -23,9 +23,8 @@ fn evaluations(f: impl Fn(&[f64]) -> f64, start: Vec<f64>, sigma: f64, target: f
 #[test]
 fn the_optimiser_needs_the_known_number_of_evaluations() {
     let sphere = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>();
-    let ellipsoid = |x: &[f64]| {
-        (0..).zip(x).map(|(i, x)| 1e6_f64.powf(f64::from(i) / 9.0) * x * x).sum::<f64>()
-    };
+    let ellipsoid =
+        |x: &[f64]| (0..).zip(x).map(|(i, x)| 1e6_f64.powf(f64::from(i) / 9.0) * x * x).sum::<f64>();
     let rosenbrock = |x: &[f64]| {
         x.windows(2).map(|p| 100.0 * (p[1] - p[0] * p[0]).powi(2) + (1.0 - p[0]).powi(2)).sum::<f64>()
     };
@@ -82,7 +81,8 @@ fn settings(method: Method, seed: u64) -> Settings {
 }
 
 fn start(settings: &Settings) -> Vec<Vec<f64>> {
-    let shapes: [fn(f64) -> f64; 2] = [|at| 0.5 * (1.0 - at.sqrt()).max(0.002), |at| 0.25 * (1.0 - at).max(0.002)];
+    let shapes: [fn(f64) -> f64; 2] =
+        [|at| 0.5 * (1.0 - at.sqrt()).max(0.002), |at| 0.25 * (1.0 - at).max(0.002)];
     shapes.map(|lr| settings.knots.point_of(lr)).to_vec()
 }
 
@@ -96,8 +96,11 @@ fn four_knots_reach_their_optimum() {
         expected(|t| lr_of(&proposal, t))
     };
     for generation in 0..60 {
-        let mut points: Vec<Vec<f64>> =
-            cma.population(12, &mut Normal::new(2, generation)).into_iter().map(|x| knots.repaired(x)).collect();
+        let mut points: Vec<Vec<f64>> = cma
+            .population(12, &mut Normal::new(2, generation))
+            .into_iter()
+            .map(|x| knots.repaired(x))
+            .collect();
         points.sort_by(|a, b| loss(a).total_cmp(&loss(b)));
         cma.tell(&points);
     }

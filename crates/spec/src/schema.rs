@@ -415,50 +415,41 @@ fn metric(forms: &mut Forms) -> Json {
 fn search() -> Json {
     let whole = |least: u64, most: u64| json!({ "type": "integer", "minimum": least, "maximum": most });
     let free = json!({ "type": "array", "items": { "enum": ["warmup", "cooldown"] } });
-    let form = object(
-        &[
-            ("knots", property(whole(2, 20), "number of knots of a shape, between which the log lr is linear", None)),
-            ("trials", property(whole(1, 1_000_000), "the most trials of the search", None)),
-            (
-                "free",
-                property(
-                    free,
-                    "knots whose position is searched too: `warmup`, the second one; `cooldown`, the last but one",
-                    Some(json!([])),
-                ),
-            ),
-            (
-                "population",
-                property(whole(4, 10_000), "shapes in a generation; default: 2 (4 + 3 ln n) for n coordinates", None),
-            ),
-            (
-                "seeds",
-                property(
-                    whole(1, 100_000),
-                    "seeds of each shape in the first generation; 4 times as many in the last",
-                    Some(json!(8)),
-                ),
-            ),
-            (
-                "method",
-                property(
-                    json!({ "enum": ["cma_es", "random"] }),
-                    "how shapes are proposed; `random` draws all of them around the best named schedule",
-                    Some(json!("cma_es")),
-                ),
-            ),
-            ("seed", property(json!({ "type": "integer", "minimum": 0 }), "seed of the proposals", Some(json!(0)))),
-            (
-                "name",
-                property(
-                    json!({ "type": "string", "minLength": 1, "maxLength": 100 }),
-                    "name of the found schedule",
-                    Some(json!("found")),
-                ),
-            ),
-        ],
-        &["knots", "trials"],
-    );
+    let method = json!({ "enum": ["cma_es", "random"] });
+    let name = json!({ "type": "string", "minLength": 1, "maxLength": 100 });
+    let seed = json!({ "type": "integer", "minimum": 0 });
+    let keys = [
+        ("knots", whole(2, 20), "number of knots of a shape, between which the log lr is linear", None),
+        ("trials", whole(1, 1_000_000), "the most trials of the search", None),
+        (
+            "free",
+            free,
+            "knots whose position is searched too: `warmup`, the second one; `cooldown`, the last but one",
+            Some(json!([])),
+        ),
+        (
+            "population",
+            whole(4, 10_000),
+            "shapes in a generation; default: 2 (4 + 3 ln n) for n coordinates",
+            None,
+        ),
+        (
+            "seeds",
+            whole(1, 100_000),
+            "seeds of each shape in the first generation; 4 times as many in the last",
+            Some(json!(8)),
+        ),
+        (
+            "method",
+            method,
+            "how shapes are proposed; `random` draws all of them around the best named schedule",
+            Some(json!("cma_es")),
+        ),
+        ("seed", seed, "seed of the proposals", Some(json!(0))),
+        ("name", name, "name of the found schedule", Some(json!("found"))),
+    ];
+    let keys = keys.map(|(key, form, doc, default)| (key, property(form, doc, default)));
+    let form = object(&keys, &["knots", "trials"]);
     property(form, "a search for a better shape, which starts from the best named schedules", None)
 }
 

@@ -51,7 +51,8 @@ pub(crate) fn read(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Sea
     let count = fields.read("knots", problems, knots);
     let trials = fields.read("trials", problems, trials);
     let free = fields.read_or("free", Vec::new(), problems, free);
-    let population = fields.read_or("population", None, problems, |field| at_least(field, 4, 10_000).map(Some));
+    let population =
+        fields.read_or("population", None, problems, |field| at_least(field, 4, 10_000).map(Some));
     let seeds = fields.read_or("seeds", 8, problems, |field| at_least(field, 1, 100_000));
     let method = fields.read_or(
         "method",
@@ -73,7 +74,8 @@ pub(crate) fn read(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Sea
     let (trials, seeds, method, seed) = (trials?, seeds?, method?, seed?);
     let needed = 2 + knots.free.len();
     if knots.count < needed {
-        let message = format!("{} knots are too few for these free knots: they need at least {needed}", knots.count);
+        let message =
+            format!("{} knots are too few for these free knots: they need at least {needed}", knots.count);
         problems.push(field.problem(message));
         return None;
     }
@@ -84,14 +86,16 @@ pub(crate) fn read(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Sea
             "{trials} trials are too few for a search: with {population} shapes in a generation and {seeds} seeds for each, it needs at \
              least {least}"
         );
-        problems.push(field.problem(message).with_hint("raise `trials`, or write smaller `population` and `seeds`"));
+        problems.push(
+            field.problem(message).with_hint("raise `trials`, or write smaller `population` and `seeds`"),
+        );
         return None;
     }
     Some(Search { name: name?, settings, place: field.tree.place })
 }
 
 fn at_least(field: &Field<'_>, least: u64, most: u64) -> Result<u64, Problem> {
-    let number = field.tree.integer().map(i64::unsigned_abs).filter(|_| field.tree.integer() >= Some(0));
+    let number = field.tree.integer().and_then(|number| u64::try_from(number).ok());
     number
         .filter(|number| (least..=most).contains(number))
         .ok_or_else(|| field.expected(&format!("a whole number from {least} to {most}")))
@@ -134,7 +138,8 @@ pub(crate) fn problems(search: &Search, rest: &Rest<'_>) -> Vec<Problem> {
     found.extend(seed_problem(search, rest.seeds));
     if rest.runs > 1 {
         let axis = rest.axis.unwrap_or("budget");
-        let message = format!("a search is for one run, but this file has {}: `{axis}` is an axis", rest.runs);
+        let message =
+            format!("a search is for one run, but this file has {}: `{axis}` is an axis", rest.runs);
         let hint = "write one value, and a separate file for each of the others";
         found.push(problem(message).with_hint(hint));
     }

@@ -54,7 +54,7 @@ fn config(spec: &Spec, name: &str, proposal: &Proposal) -> Result<Hashed, Vec<Pr
 /// # Errors
 /// A shape does not fit the run.
 pub fn trial_ids(spec: &Spec, generation: &Generation) -> Result<Vec<Vec<String>>, Vec<Problem>> {
-    let ids = |proposal: &Proposal| {
+    let ids = |proposal: &Proposal| -> Result<Vec<String>, Vec<Problem>> {
         let (_, hash) = config(spec, "", proposal)?;
         Ok(generation.seeds.iter().map(|seed| crate::id::trial(&hash, *seed)).collect())
     };

@@ -204,8 +204,9 @@ fn spec(
     let spec =
         Spec { name, text, seeds, metric, extend, search, points, idle_lr, schedules, allows, warnings };
     problems.extend(search_problems(&spec));
-    problems.extend(tree.get("seeds").and_then(|seeds| looks_with_choice(&spec, seeds)));
-    problems.extend(tree.get("seeds").and_then(|seeds| too_many_for_rope(&spec, seeds)));
+    if let Some(seeds) = tree.get("seeds") {
+        problems.extend(looks_with_choice(&spec, seeds).into_iter().chain(too_many_for_rope(&spec, seeds)));
+    }
     let size = size(&spec);
     if size.is_none_or(|size| size > MAX_TRIALS) {
         problems.push(too_many(tree, size));

@@ -83,7 +83,9 @@ fn result(spec: &Spec, progress: &Progress, ranking: &Ranking) -> String {
 fn verdict(ranking: &Ranking, name: &str) -> String {
     let at = ranking.lines.iter().position(|line| line.schedule == name);
     let other = ranking.lines.iter().position(|line| line.schedule != name);
-    let (Some(at), Some(other)) = (at, other) else { return "the found schedule is not judged yet".to_owned() };
+    let (Some(at), Some(other)) = (at, other) else {
+        return "the found schedule is not judged yet".to_owned();
+    };
     let against = ranking.lines.get(other).map_or("", |line| line.schedule.as_str());
     let verdict = match ranking.family.verdict(at, other) {
         Verdict::Better => "is significantly better than",

@@ -1,9 +1,9 @@
 //! Simulated searches where no shape is better than another: how often they report a winner.
 
 use search::{Ask, Knots, Method, Search, Settings};
+use spec::protocol::Purpose;
 use stats::Normal;
 use store::TrialRecord;
-use spec::protocol::Purpose;
 use verdict::family::Verdict;
 use verdict::promote::{best_first, promotions};
 use verdict::ranking::{Options, rank};
@@ -36,20 +36,32 @@ fn reports_a_winner(simulation: u64, method: Method) -> bool {
     let named = best_first(&results, promotions(&results));
     let knots = Knots { count: 4, free: Vec::new() };
     let population = Settings::default_population(&knots);
-    let settings =
-        Settings { knots, method, trials: 600, population, seeds: 4, first_seed: 1_000_000, seed: simulation };
+    let settings = Settings {
+        knots,
+        method,
+        trials: 600,
+        population,
+        seeds: 4,
+        first_seed: 1_000_000,
+        seed: simulation,
+    };
     let starts = vec![vec![0.0; 4], vec![0.0, 0.0, -1.0, -2.0]];
     let mut search = Search::new(settings, starts);
     while let Ask::Losses(generation) = search.ask() {
         let shared: Vec<f64> = generation.seeds.iter().map(|_| common.draw()).collect();
-        let losses: Vec<Vec<f64>> =
-            generation.proposals.iter().map(|_| shared.iter().map(|shared| shared + 0.3 * own()).collect()).collect();
+        let losses: Vec<Vec<f64>> = generation
+            .proposals
+            .iter()
+            .map(|_| shared.iter().map(|shared| shared + 0.3 * own()).collect())
+            .collect();
         search.tell(&losses);
     }
     let best = named.first().expect("a named schedule").schedule.clone();
     for seed in 10..22 {
         let shared = common.draw();
-        results.extend([best.as_str(), "found"].map(|name| run(name, seed, Purpose::Decide, shared + 0.3 * own())));
+        results.extend(
+            [best.as_str(), "found"].map(|name| run(name, seed, Purpose::Decide, shared + 0.3 * own())),
+        );
     }
     results.retain(|run| run.trial.schedule == best || run.trial.schedule == "found");
     let ranking = rank(&results, &Options::default());
