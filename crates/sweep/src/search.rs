@@ -2,11 +2,11 @@
 //! crate `search` proposes shapes. Its state is not stored: it follows from the file and the results, so a killed search continues with
 //! the same proposals.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use schedule::Feedback;
 use search::{Ask, Generation, Proposal, Search, Stage};
-use spec::protocol::{Chosen, Decisions};
+use spec::protocol::{Chosen, Decisions, Purpose};
 use spec::searched::{config_of, trial_ids};
 use spec::trial::Config;
 use spec::{Plan, Spec};
@@ -151,21 +151,16 @@ fn start(spec: &Spec, config: &Config) -> Option<Vec<f64>> {
     Some(search.settings.knots.point_of(lr))
 }
 
-/// The rows that a ranking shows. While the search goes on, the shapes that it tries are left out: their runs only choose. At its end,
-/// only the found schedule and the one that it is compared with have runs that judge. `text` is the sweep file's.
+/// The rows that a ranking shows. Those of the search only chose a shape, on other seeds than the named schedules, so they are left out. At
+/// its end only the found schedule and the one that it is compared with are judged. `text` is the sweep file's.
 pub(crate) fn ranked_rows(text: &str, rows: Vec<TrialRecord>) -> Vec<TrialRecord> {
     let Some(search) = spec::search::in_text(text) else { return rows };
-    let judged: Vec<String> = rows
-        .iter()
-        .filter(|row| row.purpose == spec::protocol::Purpose::Decide)
-        .map(|row| row.schedule.clone())
-        .collect::<std::collections::BTreeSet<_>>()
-        .into_iter()
-        .collect();
+    let judges = |row: &&TrialRecord| row.purpose == Purpose::Decide;
+    let judged: BTreeSet<String> = rows.iter().filter(judges).map(|row| row.schedule.clone()).collect();
     let tried = search.tried();
-    let shown = |row: &TrialRecord| {
-        row.schedule != tried && (judged.is_empty() || judged.binary_search(&row.schedule).is_ok())
-    };
+    let searched =
+        |row: &TrialRecord| row.schedule == tried || (row.schedule == search.name && !judges(&row));
+    let shown = |row: &TrialRecord| !searched(row) && (judged.is_empty() || judged.contains(&row.schedule));
     rows.into_iter().filter(shown).collect()
 }
 
