@@ -48,9 +48,10 @@ pub(crate) fn retraining(quiet: bool) -> impl FnMut(&TrialRecord) {
 /// `before`: steps of the earlier rounds.
 fn started(round: &Round<'_>, before: u64, quiet: bool) -> Option<Progress> {
     // A generation of a search was announced as a decision.
-    let is_generation =
-        round.plan.decisions.chosen.is_empty() && !round.plan.decisions.generations.is_empty();
-    if !quiet && !(is_generation && round.options.workers > 0) {
+    let decisions = &round.plan.decisions;
+    let is_generation = decisions.chosen.is_empty() && !decisions.generations.is_empty();
+    let is_announced = is_generation && round.options.workers > 0;
+    if !quiet && !is_announced {
         say(opening(round));
     }
     (!round.missing.is_empty()).then(|| Progress::new(round, before, quiet))

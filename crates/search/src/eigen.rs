@@ -56,11 +56,10 @@ fn rotate(a: &mut Matrix, vectors: &mut Matrix, p: usize, q: usize) {
 }
 
 fn rotate_rows(matrix: &mut Matrix, p: usize, q: usize, (cosine, sine): (f64, f64)) {
-    for k in 0..matrix.len() {
-        let (x, y) = (matrix[p][k], matrix[q][k]);
-        matrix[p][k] = cosine * x - sine * y;
-        matrix[q][k] = sine * x + cosine * y;
-    }
+    let (first, second) = (matrix[p].clone(), matrix[q].clone());
+    let rotated = |a: f64, b: f64| first.iter().zip(&second).map(|(x, y)| a * x + b * y).collect();
+    matrix[p] = rotated(cosine, -sine);
+    matrix[q] = rotated(sine, cosine);
 }
 
 #[cfg(test)]
