@@ -149,9 +149,10 @@ pub fn budgets(spec: &Spec) -> BTreeSet<u64> {
     spec.points.iter().map(|point| point.task.steps).collect()
 }
 
-/// Whether the lr grid of a schedule may be extended.
-pub(crate) fn may_extend(spec: &Spec) -> bool {
-    spec.extend > 0 && spec.schedules.iter().any(|schedule| schedule.lrs(spec).len() > 1)
+/// Whether the results of the round after these decisions may extend the lr grid of a schedule.
+pub(crate) fn may_extend_now(spec: &Spec, decisions: &Decisions) -> bool {
+    let is_first = decisions.chosen.is_empty() && decisions.generations.is_empty();
+    is_first && spec.extend > 0 && spec.schedules.iter().any(|schedule| schedule.lrs(spec).len() > 1)
 }
 
 /// Whether every run of the plan has ended.
