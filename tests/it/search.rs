@@ -201,7 +201,7 @@ fn mistakes_in_a_search_are_refused() {
     }
 }
 
-/// experiments/search-quadratic.yaml finds a shape that is better than every named schedule, from trained losses alone, with every seed of
+/// experiments/search-quadratic.yaml finds a shape that is better than every named schedule, only from trained losses, with every seed of
 /// the search. `cargo test --release --workspace --test it -- --ignored search_on_the_quadratic --nocapture` prints the numbers.
 #[test]
 #[ignore = "trains 50,000 trials, a minute or two"]

@@ -1,5 +1,5 @@
 //! The course of a search: the shapes of the named schedules, then generations of new shapes, then the choice among a few centers of the
-//! search. Every generation has seeds of its own, so no shape is favoured because it suits the seeds of an earlier one; the shapes of a
+//! search. Every generation has separate seeds, so no shape is favoured because it suits the seeds of an earlier one; the shapes of a
 //! generation share them, so that they are compared seed by seed.
 
 use std::cmp::Ordering;
@@ -17,7 +17,7 @@ pub enum Method {
     Random,
 }
 
-/// What to search, and with how many trials.
+/// The space of a search, and its number of trials.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// The space of shapes.
@@ -80,7 +80,7 @@ impl Generation {
     }
 }
 
-/// What a search needs next.
+/// The next need of a search.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ask {
     /// The losses of a generation.
@@ -149,7 +149,7 @@ impl Search {
         }
     }
 
-    /// What it needs next.
+    /// Its next need.
     pub fn ask(&self) -> Ask {
         let shape = |point: &Vec<f64>| self.settings.knots.proposal(point);
         match &self.found {

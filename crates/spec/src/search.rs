@@ -24,7 +24,7 @@ const MOST_KNOTS: u64 = 20;
 pub struct Search {
     /// The name of the found schedule.
     pub name: String,
-    /// What is searched, and with how many trials.
+    /// The space that is searched, and the number of trials.
     pub settings: Settings,
     /// Position of the section.
     pub(crate) place: Place,
@@ -120,7 +120,7 @@ fn free(field: &Field<'_>) -> Result<Vec<Free>, Vec<Problem>> {
     Ok(found)
 }
 
-/// What the search needs of the rest of the file.
+/// The parts of the rest of the file that a search depends on.
 pub(crate) struct Rest<'a> {
     pub(crate) seeds: &'a Seeds,
     pub(crate) schedules: Vec<&'a str>,
@@ -131,7 +131,7 @@ pub(crate) struct Rest<'a> {
     pub(crate) steps: u64,
 }
 
-/// What a file lacks for its search.
+/// The reasons why a file can't have this search.
 pub(crate) fn problems(search: &Search, rest: &Rest<'_>) -> Vec<Problem> {
     let problem = |message: String| Problem::new(search.place, "search", message);
     let mut found = Vec::new();

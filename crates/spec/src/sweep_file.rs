@@ -218,7 +218,7 @@ fn spec(
     Some(spec)
 }
 
-/// What the rest of the file lacks for its search.
+/// The reasons why the file can't have its search.
 fn search_problems(spec: &Spec) -> Vec<Problem> {
     let Some(search) = &spec.search else { return Vec::new() };
     let runs = spec.runs();

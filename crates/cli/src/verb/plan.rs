@@ -96,7 +96,7 @@ fn later(spec: &spec::Spec) -> String {
     text
 }
 
-/// What a search will train.
+/// The trials of a search, as text.
 fn searching(search: &spec::search::Search) -> String {
     let Settings { knots, method, trials, population, seeds, .. } = &search.settings;
     let method = match method {
