@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::support::root;
 
 /// The crates of the workspace, each with the crates that it may import.
-const ALLOWED: [(&str, &[&str]); 21] = [
+const ALLOWED: [(&str, &[&str]); 22] = [
     ("fault", &[]),
     ("needs", &[]),
     ("pgtest", &["needs"]),
@@ -16,7 +16,8 @@ const ALLOWED: [(&str, &[&str]); 21] = [
     ("interop", &["schedule"]),
     ("stats", &[]),
     ("predict", &["stats"]),
-    ("spec", &["interop", "schedule"]),
+    ("search", &["stats"]),
+    ("spec", &["interop", "schedule", "search"]),
     ("kernels", &[]),
     ("trainer", &["fault", "kernels", "schedule", "spec"]),
     ("store", &["fault", "spec"]),
@@ -36,6 +37,7 @@ const ALLOWED: [(&str, &[&str]); 21] = [
             "store",
             "orchestrator",
             "predict",
+            "search",
             "verdict",
         ],
     ),
@@ -48,6 +50,7 @@ const ALLOWED: [(&str, &[&str]); 21] = [
             "interop",
             "stats",
             "predict",
+            "search",
             "spec",
             "trainer",
             "program",

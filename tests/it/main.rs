@@ -39,6 +39,7 @@ mod report;
 mod same_bits;
 mod schedules;
 mod screening;
+mod search;
 mod servers;
 mod sharing;
 mod store_faults;

@@ -45,6 +45,17 @@ lr: {logspace: [0.02, 1.28, 7]}
 schedules: {constant: {kind: constant}, linear: {kind: linear, to: 0}}
 ";
 
+const SEARCH: &str = "\
+name: shapes
+task: {kind: quadratic}
+optimizer: {kind: sgd}
+budget: {steps: 20}
+seeds: {tune: 2, decide: 2}
+lr: 0.1
+search: {knots: 2, trials: 32, population: 4, seeds: 2}
+schedules: {linear: {kind: linear, to: 0}}
+";
+
 /// The arguments that print each output; `None` if that needs something that a test does not have.
 fn arguments(name: &str) -> Option<Vec<&'static str>> {
     let words = match name {
@@ -61,6 +72,7 @@ fn arguments(name: &str) -> Option<Vec<&'static str>> {
         "audit" => "audit outputs --format json",
         "lr_laws" => "lr-law laws --at 160 --format json",
         "expectations" => "expect bowl.yaml --format json",
+        "generations" => "search shapes.yaml --history --format json",
         "predictions" => {
             "predict {\"kind\":\"cosine\"} --curves constant_24000.csv wsdcon_9.csv --format json"
         }
@@ -95,12 +107,13 @@ fn every_output_has_exactly_the_fields_of_its_schema() {
             .replace("name: bowl", "name: more")
             .replace("{constant:", "{cosine: {kind: cosine}, constant:"),
     );
+    sandbox.write("shapes.yaml", SEARCH);
     for curve in ["constant_24000.csv", "wsdcon_9.csv"] {
         let recorded = std::fs::read(root().join("data/loss-curves/25M").join(curve)).expect("a curve");
         sandbox.write(curve, recorded);
     }
     sandbox.run(&["bowl.yaml", "--quiet", "--store", "other"]).exits(0);
-    for file in ["bowl.yaml", "laws.yaml", "outputs.yaml"] {
+    for file in ["bowl.yaml", "laws.yaml", "shapes.yaml", "outputs.yaml"] {
         sandbox.run(&[file, "--quiet"]).exits(0);
     }
     let schemas = schemas(&sandbox);

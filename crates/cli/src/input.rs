@@ -30,7 +30,7 @@ pub(crate) fn sweep_file(path: &Path, warnings: Warnings, global: &Global) -> Re
 
 /// A note if the sweep has too few seeds for any significant difference. Better known before training than after.
 fn few_seeds(spec: &Spec) -> Option<String> {
-    let schedules = spec.schedules.len();
+    let schedules = spec.schedules.len() + usize::from(spec.search.is_some());
     let seeds = match &spec.seeds {
         Seeds::All(seeds) | Seeds::Split { decide: seeds, .. } => seeds.len() as u64,
         Seeds::Each { seeds, .. } => *seeds,

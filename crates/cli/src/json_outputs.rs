@@ -121,6 +121,12 @@ pub(crate) const OUTPUTS: &[Output] = &[
     ),
     list("expectations", "sweep expect FILE", "Expected losses of a task with a closed form.", expectations),
     list(
+        "generations",
+        "sweep search FILE --history",
+        "The generations of a search that have ended, in order.",
+        generations,
+    ),
+    list(
         "predictions",
         "sweep predict SCHEDULE...",
         "The predicted losses of schedules, the lowest first.",
@@ -323,6 +329,7 @@ fn plan() -> Vec<Field> {
         field("sweep", Text, "name of the sweep"),
         field("schedules", Integer, "number of schedules"),
         field("seeds", Integer, "number of seeds of the first round"),
+        field("search_trials", Integer, "largest number of trials of a search"),
         field("deciding_trials", Integer, "number of trials that follow when the best configs are known"),
         maybe(
             "expected_deciding_trials",
@@ -477,6 +484,23 @@ fn expectations() -> Vec<Field> {
         maybe("mean", Number, "mean loss of the finished runs"),
         maybe("standard_error", Number, "standard error of the mean"),
         maybe("z", Number, "(mean - expected) / standard error"),
+    ]
+}
+
+fn generations() -> Vec<Field> {
+    vec![
+        field("generation", Integer, "its number, from 0"),
+        field(
+            "stage",
+            Text,
+            "`start` (shapes of the named schedules), `search`, or `last` (the candidates for the result)",
+        ),
+        field("shapes", Integer, "number of its shapes"),
+        field("seeds", Integer, "number of seeds of each shape"),
+        field("trials", Integer, "trials of the search up to its end"),
+        field("base_lr", Number, "highest lr of the shape that the search would choose after it"),
+        field("schedule", Text, "this shape as a schedule"),
+        maybe("expected", Number, "its expected final loss, if the task has a closed form"),
     ]
 }
 

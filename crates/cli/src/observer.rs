@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use orchestrator::{Missing, Options, SharingChecked, Verified};
 use schedule::problem::counted;
+use search::{Generation, Stage};
 use spec::looks::Rule;
 use spec::protocol::{AtLook, Look, Outcome, Screened};
+use spec::searched::schedule_of;
 use store::TrialRecord;
 use sweep::rounds::Decision;
 use sweep::{Event, Round};
@@ -22,7 +24,7 @@ pub(crate) fn printer(quiet: bool) -> impl FnMut(Event<'_>) {
     let mut repeats = false;
     move |event| match event {
         Event::RoundStarted(round) => {
-            if !quiet && !repeats {
+            if !quiet && !repeats && !is_announced(&round) {
                 say(opening(round));
             }
             (progress, repeats) = (started(round, steps, quiet), true);
@@ -60,6 +62,13 @@ fn started(round: &Round<'_>, before: u64, quiet: bool) -> Option<Progress> {
     (!round.missing.is_empty()).then(|| Progress::new(round, before, quiet))
 }
 
+/// Whether the decision before the round has announced it, as that of a search's generation does.
+fn is_announced(round: &Round<'_>) -> bool {
+    let decisions = &round.plan.decisions;
+    let is_generation = decisions.chosen.is_empty() && !decisions.generations.is_empty();
+    is_generation && round.options.workers > 0
+}
+
 /// Whether one more seed has decided nothing: after each seed that would be a line too many.
 pub(crate) fn is_unchanged(decision: &Decision) -> bool {
     match decision {
@@ -84,7 +93,7 @@ pub(crate) fn decided(decision: &Decision) -> String {
             )
         }
         Decision::Refined { refinement, times, limit } => report::refine::adding(refinement, *times, *limit),
-        Decision::SearchEnded { schedule, steps, why, cost } => {
+        Decision::RefineEnded { schedule, steps, why, cost } => {
             report::refine::ended(schedule, *steps, why, cost.as_ref())
         }
         Decision::Chosen { configs, tuning_seeds, deciding_seeds, looks } => {
@@ -102,7 +111,30 @@ pub(crate) fn decided(decision: &Decision) -> String {
         }
         Decision::Looked { look, next, saved, .. } => looked(look, *next, *saved),
         Decision::Screened { screened, laws, refused } => screened_text(screened, laws, refused),
+        Decision::Proposed { generation, number, trials } => proposed(generation, *number, *trials),
+        Decision::Found { found, compared, deciding_seeds } => {
+            let others: Vec<&str> = compared.iter().skip(1).map(|config| config.schedule.as_str()).collect();
+            format!(
+                "search: found {} at lr {}; {} compare it with {}",
+                schedule_of(found),
+                report::short(found.base_lr),
+                counted(deciding_seeds, "fresh seed"),
+                others.join(", ")
+            )
+        }
     }
+}
+
+/// A generation of a search as text.
+fn proposed(generation: &Generation, number: usize, (spent, most): (u64, u64)) -> String {
+    let shapes = counted(generation.proposals.len(), "shape");
+    let seeds = counted(generation.seeds.len(), "seed");
+    let what = match generation.stage {
+        Stage::Start => format!("begins with {shapes} of named schedules"),
+        Stage::Search => format!("generation {number}: {shapes}"),
+        Stage::Last => format!("chooses among {shapes}"),
+    };
+    format!("search: {what} on {seeds} ({spent} of {most} trials so far)")
 }
 
 /// A screening as text.
@@ -222,6 +254,10 @@ fn opening(round: &Round<'_>) -> String {
     let screened = later.screened.map_or_else(String::new, |(kept, of)| {
         format!("; then the {kept} of {of} other schedules with the lowest predicted losses")
     });
+    let search = match later.searched {
+        0 => String::new(),
+        trials => format!("; then at most {trials} trials of the search"),
+    };
     let then = match later.runs {
         0 => String::new(),
         runs if later.at_most => format!(
@@ -231,7 +267,7 @@ fn opening(round: &Round<'_>) -> String {
         runs => format!("; then {runs} deciding runs"),
     };
     format!(
-        "{name}: {all}{stored}{merged}; training {left}{of_shard} on {workers} ({}){}{screened}{then}",
+        "{name}: {all}{stored}{merged}; training {left}{of_shard} on {workers} ({}){}{screened}{search}{then}",
         trained_by(missing, options),
         sharing(missing, options)
     )

@@ -14,6 +14,7 @@ use crate::duplicates::{Duplicates, Fitted};
 use crate::id;
 use crate::protocol::{Decisions, Purpose, Seeds};
 use crate::screen::{Candidate, Screening};
+use crate::searched::{self, Runs};
 use crate::share;
 use crate::sweep_file::{NamedSchedule, NamedVariant, Point, Spec};
 use crate::trial::{Config, Model, Trial};
@@ -139,7 +140,8 @@ pub fn plan_on(spec: &Spec, decisions: Decisions) -> Result<Plan, Vec<Problem>> 
     if let Some(screening) = &screening {
         configs.retain(|(config, _)| screening.trains(&config.schedule_name, decisions.screened.as_ref()));
     }
-    let (cells, trials) = grid(spec, &configs, &decisions);
+    let searched = searched::runs(spec, &decisions, first_round(spec))?;
+    let (cells, trials) = grid(spec, &configs, &searched, &decisions);
     let (name, text) = (spec.name.clone(), spec.text.clone());
     Ok(Plan { name, text, cells, trials, warnings, decisions, screening })
 }
@@ -281,9 +283,19 @@ fn placed(schedule: &NamedSchedule, found: Vec<Problem>) -> impl Iterator<Item =
 /// A config, and the hash that identifies it.
 type Hashed = (Arc<Config>, blake3::Hash);
 
+/// Number of rounds of the tuning seeds.
+fn first_round(spec: &Spec) -> usize {
+    if let Seeds::Split { tune, .. } = &spec.seeds { tune.len() } else { 0 }
+}
+
 /// All cells and trials, with seeds outermost: every schedule is trained on the first seed before any is on the second. The
-/// deciding runs come last.
-fn grid(spec: &Spec, configs: &[Hashed], decisions: &Decisions) -> (Vec<Cell>, Vec<Trial>) {
+/// runs of a search follow, and the deciding runs come last.
+fn grid(
+    spec: &Spec,
+    configs: &[Hashed],
+    searched: &[Runs],
+    decisions: &Decisions,
+) -> (Vec<Cell>, Vec<Trial>) {
     let position: HashMap<&str, usize> =
         spec.schedules.iter().enumerate().map(|(i, schedule)| (schedule.key.name.as_str(), i)).collect();
     let mut wanted: Vec<(usize, &Hashed, u64, Purpose)> = Vec::new();
@@ -297,15 +309,21 @@ fn grid(spec: &Spec, configs: &[Hashed], decisions: &Decisions) -> (Vec<Cell>, V
         }
         wanted.extend(seeds.into_iter().enumerate().map(|(round, seed)| (round, config, seed, purpose)));
     }
-    if let Seeds::Split { tune, decide, .. } = &spec.seeds {
+    for Runs { config, seeds, round } in searched {
+        wanted.extend((*round..).zip(seeds).map(|(round, seed)| (round, config, *seed, Purpose::Tune)));
+    }
+    if let Seeds::Split { decide, .. } = &spec.seeds {
+        let first = searched.iter().map(|runs| runs.round + runs.seeds.len()).max();
+        let first = first.unwrap_or(first_round(spec));
         for chosen in &decisions.chosen {
             let is_chosen = |(config, _): &&Hashed| {
                 config.id == chosen.config_id && config.schedule_name == chosen.schedule
             };
-            if let Some(config) = configs.iter().find(is_chosen) {
+            let mut all = configs.iter().chain(searched.iter().map(|runs| &runs.config));
+            if let Some(config) = all.find(is_chosen) {
                 let count = usize::try_from(decisions.judging(&chosen.schedule, chosen.steps, &spec.seeds))
                     .unwrap_or(usize::MAX);
-                let rounds = (tune.len()..).zip(decide.iter().take(count));
+                let rounds = (first..).zip(decide.iter().take(count));
                 wanted.extend(rounds.map(|(round, seed)| (round, config, *seed, Purpose::Decide)));
             }
         }

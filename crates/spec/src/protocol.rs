@@ -77,6 +77,10 @@ pub struct Decisions {
     pub looks: Vec<Look>,
     /// The schedules that predictions kept or left out. `None` before that decision, and in a sweep without `screen`.
     pub screened: Option<Screened>,
+    /// The generations of a search so far, the first one first.
+    pub generations: Vec<search::Generation>,
+    /// The schedule that the search found.
+    pub found: Option<search::Proposal>,
 }
 
 /// The decision of a screening.

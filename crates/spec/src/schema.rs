@@ -76,6 +76,7 @@ fn properties(forms: &mut Forms, run: Run, catalogue: &Catalogue) -> Json {
         "extend": extend(),
         "refine": refine(),
         "screen": screen(),
+        "search": search(),
         "allow": schedules::allow("lints to silence in the whole file"),
         "schedules": {
             "description": "the schedules to compare, by name",
@@ -444,6 +445,47 @@ fn refine() -> Json {
         "default": false,
         "anyOf": [{ "type": "boolean" }, { "type": "integer", "minimum": 0, "maximum": 20 }],
     })
+}
+
+fn search() -> Json {
+    let whole = |least: u64, most: u64| json!({ "type": "integer", "minimum": least, "maximum": most });
+    let free = json!({ "type": "array", "items": { "enum": ["warmup", "cooldown"] } });
+    let method = json!({ "enum": ["cma_es", "random"] });
+    let name = json!({ "type": "string", "minLength": 1, "maxLength": 100 });
+    let seed = json!({ "type": "integer", "minimum": 0 });
+    let keys = [
+        ("knots", whole(2, 20), "number of knots of a shape, between which the log lr is linear", None),
+        ("trials", whole(1, 1_000_000), "the most trials of the search", None),
+        (
+            "free",
+            free,
+            "knots whose position is searched too: `warmup`, the second one; `cooldown`, the last but one",
+            Some(json!([])),
+        ),
+        (
+            "population",
+            whole(4, 10_000),
+            "shapes in a generation; default: 2 (4 + 3 ln n) for n coordinates",
+            None,
+        ),
+        (
+            "seeds",
+            whole(1, 100_000),
+            "seeds of each shape in the first generation; 4 times as many in the last",
+            Some(json!(8)),
+        ),
+        (
+            "method",
+            method,
+            "how shapes are proposed; `random` draws all of them around the best named schedule",
+            Some(json!("cma_es")),
+        ),
+        ("seed", seed, "seed of the proposals", Some(json!(0))),
+        ("name", name, "name of the found schedule", Some(json!("found"))),
+    ];
+    let keys = keys.map(|(key, form, doc, default)| (key, property(form, doc, default)));
+    let form = object(&keys, &["knots", "trials"]);
+    property(form, "a search for a better shape, which starts from the best named schedules", None)
 }
 
 fn extend() -> Json {

@@ -4,15 +4,17 @@
 use std::collections::HashSet;
 
 use schedule::Node;
-use schedule::fields::{Field, Fields, join, number_where, text};
+use schedule::fields::{Field, Fields, join, number_where};
 use schedule::problem::{Problem, sort_problems};
 use schedule::tree::{Key, Place, Tree, Value};
 
 use crate::allow::{self, Allow};
 use crate::axes::{self, Axis, Variant};
 use crate::metric::{self, Metric};
+use crate::name::{check_name, name};
 use crate::protocol::{self, Seeds};
 use crate::screen::{self, Screen};
+use crate::search::{self, Search};
 use crate::trial::Task;
 use crate::world::{EmptyWorld, World};
 use crate::{ambiguous, plan, task, yaml};
@@ -37,6 +39,8 @@ pub struct Spec {
     pub refine: u64,
     /// Which schedules predictions may leave out; `None`: all are trained.
     pub screen: Option<Screen>,
+    /// The search for a shape, if the file has one.
+    pub search: Option<Search>,
     /// The grid outside `schedules`: base lr and task of each point.
     pub points: Vec<Point>,
     /// Position of the file's `lr`, if no schedule uses it.
@@ -169,6 +173,7 @@ fn spec(
     let metric = fields.read_or("metric", Metric::default(), problems, metric::read);
     let screen = fields.optional("screen").and_then(|field| screen::screen(&field, problems));
     fields.read_or("allow", Vec::new(), problems, schedule::lint::allow_list);
+    let search = fields.optional("search").and_then(|field| search::read(&field, problems));
     let schedules = fields.required("schedules", problems).and_then(|field| schedules(&field, problems));
 
     // The rest of the file is one run with axes. Its keys are checked for each point of the grid.
@@ -208,10 +213,26 @@ fn spec(
         let names = schedules.iter().map(|schedule| schedule.key.name.as_str());
         problems.extend(screen::check(screen, tree, names, &metric));
     }
-    let spec =
-        Spec { name, text, seeds, metric, extend, refine, screen, points, idle_lr, schedules, allows, warnings };
-    problems.extend(tree.get("seeds").and_then(|seeds| looks_with_choice(&spec, seeds)));
-    problems.extend(tree.get("seeds").and_then(|seeds| too_many_for_rope(&spec, seeds)));
+    let spec = Spec {
+        name,
+        text,
+        seeds,
+        metric,
+        extend,
+        refine,
+        screen,
+        search,
+        points,
+        idle_lr,
+        schedules,
+        allows,
+        warnings,
+    };
+    problems.extend(search_problems(&spec));
+    problems.extend(tree.get("screen").and_then(|screen| screened_search(&spec, screen)));
+    if let Some(seeds) = tree.get("seeds") {
+        problems.extend(looks_with_choice(&spec, seeds).into_iter().chain(too_many_for_rope(&spec, seeds)));
+    }
     problems.extend(tree.get("refine").and_then(|refine| refined_on_judging_seeds(&spec, refine)));
     let size = size(&spec);
     if size.is_none_or(|size| size > MAX_TRIALS) {
@@ -222,6 +243,27 @@ fn spec(
         problems.extend(plan::fit_problems(&spec));
     }
     Some(spec)
+}
+
+/// The reasons why the file can't have its search.
+fn search_problems(spec: &Spec) -> Vec<Problem> {
+    let Some(search) = &spec.search else { return Vec::new() };
+    let runs = spec.runs();
+    let rest = search::Rest {
+        seeds: &spec.seeds,
+        schedules: spec.schedules.iter().map(|schedule| schedule.key.name.as_str()).collect(),
+        runs: runs.len(),
+        axis: runs.iter().flat_map(|run| &run.chosen).map(|(path, _)| path.as_str()).next(),
+        steps: runs.iter().map(|run| run.task.steps).min().unwrap_or(u64::MAX),
+    };
+    search::problems(search, &rest)
+}
+
+/// A search starts from the best of all named schedules, so none of them can be left out.
+fn screened_search(spec: &Spec, screen: &Tree) -> Option<Problem> {
+    let both = spec.search.is_some() && spec.screen.is_some();
+    let message = "can't be combined with `search`, which starts from the best of all named schedules";
+    both.then(|| Problem::new(screen.place, "screen", message).with_hint("remove one of them"))
 }
 
 /// Among more schedules than this, looks with `rope` call equal ones different in more than 5 % of simulated sweeps.
@@ -296,6 +338,7 @@ fn size(spec: &Spec) -> Option<u64> {
             sum.checked_add(points)
         })?;
     let decided = spec.seeds.deciding().saturating_mul(spec.schedules.len() as u64);
+    let decided = decided.saturating_add(spec.search.as_ref().map_or(0, |search| search.settings.trials));
     configs.checked_mul(spec.seeds.choosing())?.checked_add(decided)
 }
 
@@ -332,7 +375,15 @@ fn run_of(tree: &Tree) -> Tree {
                 .filter(|(key, _)| {
                     !matches!(
                         key.name.as_str(),
-                        "name" | "seeds" | "metric" | "extend" | "refine" | "screen" | "schedules" | "allow"
+                        "name"
+                            | "seeds"
+                            | "metric"
+                            | "extend"
+                            | "refine"
+                            | "screen"
+                            | "search"
+                            | "schedules"
+                            | "allow"
                     )
                 })
                 .cloned()
@@ -379,7 +430,7 @@ fn points(
 fn point(variant: Variant, needs_lr: bool, world: &dyn World, problems: &mut Vec<Problem>) -> Option<Point> {
     let mut fields = Fields::new(&variant.tree, "", problems)?;
     // So that these names are suggested for a misspelt key.
-    for known in ["name", "seeds", "metric", "extend", "refine", "screen", "schedules", "allow"] {
+    for known in ["name", "seeds", "metric", "extend", "refine", "screen", "search", "schedules", "allow"] {
         fields.optional(known);
     }
     let base_lr = if needs_lr { fields.read("lr", problems, base_lr()).map(Some) } else { Some(None) };
@@ -394,30 +445,6 @@ fn point(variant: Variant, needs_lr: bool, world: &dyn World, problems: &mut Vec
 /// The reader of a base lr.
 fn base_lr() -> impl Fn(&Field<'_>) -> Result<f64, Problem> {
     number_where("a number above 0", |x| x > 0.0)
-}
-
-/// A name that is safe in tables, file names and terminals: printable and not too long.
-fn name(field: &Field<'_>) -> Result<String, Problem> {
-    let name = text(field)?;
-    check_name(&name).map_err(|message| field.problem(message)).map(|()| name)
-}
-
-fn check_name(name: &str) -> Result<(), String> {
-    if name.trim().is_empty() {
-        return Err("a name can't be empty".to_owned());
-    }
-    if name.chars().count() > 100 {
-        return Err("a name can have at most 100 characters".to_owned());
-    }
-    // Control characters and bidirectional marks could corrupt what a terminal shows.
-    let is_unsafe = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    match name.chars().find(|c| is_unsafe(*c)) {
-        Some(c) => Err(format!("a name can't contain the invisible character U+{:04X}", c as u32)),
-        None => Ok(()),
-    }
 }
 
 fn schedules(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Vec<NamedSchedule>> {

@@ -91,7 +91,7 @@ pub fn power(n: usize, effect: f64, alpha: f64) -> f64 {
     };
     // With u = v^2 the density has no pole at 0 for any df.
     let (low, high) = (chi.inverse_cdf(1e-12).sqrt(), chi.inverse_cdf(1.0 - 1e-12).sqrt());
-    simpson(low, high, |v| found(v * v) * chi.pdf(v * v) * 2.0 * v)
+    simpson(low, high, |v| found(v * v) * chi.ln_pdf(v * v).exp() * 2.0 * v)
 }
 
 /// The smallest true mean difference, in standard deviations of the differences, that `n` pairs detect with
@@ -179,6 +179,9 @@ mod tests {
         near(power(3, 0.0, 0.05), 0.05);
         near(detectable(8, 0.05, 0.8).expect("found"), 1.156_034_677_994_733);
         near(detectable(4, 0.05, 0.9).expect("found"), 5.013_790_630_846_837 / 2.0);
+        // With many pairs: (quantile(0.975) + quantile(0.8)) / sqrt(n) of the normal distribution, nearly.
+        let many = detectable(256, 0.05, 0.8).expect("found");
+        assert!((many - 0.1757).abs() < 5e-4, "{many}");
         assert_eq!(pairs_needed(0.5, 0.05, 0.8, 1000), Some(34));
         assert_eq!(pairs_needed(0.0, 0.05, 0.8, 1000), None);
     }

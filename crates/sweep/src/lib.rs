@@ -28,6 +28,7 @@ pub mod replay;
 pub mod results;
 pub mod rounds;
 pub mod screening;
+pub mod search;
 mod shard;
 pub mod shell;
 pub mod source;

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use ::search::{Generation, Proposal};
 use spec::looks::{Looks, Rule};
 use spec::protocol::{AddedLr, Chosen, Decisions, Look, Outcome, Screened, Seeds};
 use spec::{Plan, Spec};
@@ -15,6 +16,7 @@ use verdict::results::{RunResult, RunState};
 use crate::Error;
 use crate::error::joined_messages;
 use crate::results::{Values, described, result};
+use crate::search;
 
 /// One decision that follows from the results of a round.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,7 +49,7 @@ pub enum Decision {
         limit: u64,
     },
     /// No more lrs between those of a schedule's grid are trained.
-    SearchEnded {
+    RefineEnded {
         /// The schedule.
         schedule: String,
         /// Length of its runs in steps.
@@ -79,6 +81,24 @@ pub enum Decision {
         /// Number of runs that the schedules that it stopped would have needed up to the last look.
         saved: u64,
     },
+    /// A generation of a search follows.
+    Proposed {
+        /// The generation.
+        generation: Generation,
+        /// Its number, from 0.
+        number: usize,
+        /// Trials of the search before it, and the most that it may have.
+        trials: (u64, u64),
+    },
+    /// The search has ended. The found schedule and the best named one are compared on new seeds.
+    Found {
+        /// The found schedule.
+        found: Proposal,
+        /// The configs that are compared, the found one first.
+        compared: Vec<Chosen>,
+        /// Number of deciding seeds. With planned looks, at most.
+        deciding_seeds: u64,
+    },
 }
 
 /// The next round: all decisions so far, including new ones.
@@ -104,9 +124,11 @@ impl Next {
 /// Runs that follow after the current round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Later {
-    /// Their number; with planned looks, at most.
+    /// Number of those that judge; with planned looks, at most.
     pub runs: u64,
-    /// Their steps.
+    /// Number of runs of a search, at most.
+    pub searched: u64,
+    /// Steps of all of them.
     pub steps: u64,
     /// Whether planned looks may stop schedules before.
     pub at_most: bool,
@@ -128,12 +150,16 @@ pub fn later(spec: &Spec, plan: &Plan) -> Later {
         _ => 0,
     };
     let open = plan.screening.as_ref().filter(|_| decisions.screened.is_none());
-    let schedules = spec.schedules.len() as u64 - never_trained(plan);
+    // A search compares the found schedule with the best named one.
+    let schedules = if spec.search.is_some() { 2 } else { spec.schedules.len() as u64 - never_trained(plan) };
+    let searched = search::trials_left(spec, decisions);
     let runs = |steps: u64| each * schedules.saturating_sub(stopped(decisions, steps));
     let budgets = budgets(spec);
     Later {
         runs: budgets.iter().map(|steps| runs(*steps)).sum(),
-        steps: budgets.iter().map(|steps| runs(*steps) * steps).sum::<u64>() + open_runs(spec, plan).1,
+        steps: budgets.iter().map(|steps| (runs(*steps) + searched) * steps).sum::<u64>()
+            + open_runs(spec, plan).1,
+        searched,
         at_most: looks.is_some(),
         screened: open.map(|screening| (screening.kept(None), screening.candidates.len() as u64)),
     }
@@ -174,9 +200,11 @@ pub fn budgets(spec: &Spec) -> BTreeSet<u64> {
     spec.points.iter().map(|point| point.task.steps).collect()
 }
 
-/// Whether lrs may be added to the grid of a schedule.
-pub(crate) fn may_extend(spec: &Spec) -> bool {
-    (spec.extend > 0 || spec.refine > 0) && spec.schedules.iter().any(|schedule| schedule.lrs(spec).len() > 1)
+/// Whether the results of the round after these decisions may add lrs to the grid of a schedule.
+pub(crate) fn may_extend_now(spec: &Spec, decisions: &Decisions) -> bool {
+    let is_first = decisions.chosen.is_empty() && decisions.generations.is_empty();
+    let adds = spec.extend > 0 || spec.refine > 0;
+    is_first && adds && spec.schedules.iter().any(|schedule| schedule.lrs(spec).len() > 1)
 }
 
 /// Whether every run of the plan has ended.
@@ -185,14 +213,22 @@ pub(crate) fn is_complete(plan: &Plan, rows: &[TrialRecord]) -> bool {
 }
 
 /// The next round that follows from the results of all runs of a plan. `None` when everything is decided.
-fn next(spec: &Spec, plan: &Plan, results: &[RunResult], values: &Values) -> Option<Next> {
+fn next(
+    spec: &Spec,
+    plan: &Plan,
+    results: &[RunResult],
+    (rows, values): (&[TrialRecord], &Values),
+) -> Result<Option<Next>, Error> {
     let decisions = &plan.decisions;
     // Predictions need loss curves, which are not here: `screening` decides.
     if plan.screening.is_some() && decisions.screened.is_none() {
-        return None;
+        return Ok(None);
     }
     if !decisions.chosen.is_empty() {
-        return looked(spec, decisions, &decisions.chosen, (results, values));
+        return Ok(looked(spec, decisions, &decisions.chosen, (results, values)));
+    }
+    if !decisions.generations.is_empty() {
+        return searched(spec, plan, results, (rows, values));
     }
     let new: Vec<(Extension, u64)> = extensions(results)
         .into_iter()
@@ -201,11 +237,61 @@ fn next(spec: &Spec, plan: &Plan, results: &[RunResult], values: &Values) -> Opt
         .map(|(times, extension)| (extension, times + 1))
         .collect();
     let (between, ended) = refined(spec, decisions, results, &new);
-    match spec.seeds {
+    Ok(match spec.seeds {
         _ if !new.is_empty() || !between.is_empty() => Some(with_lrs(spec, decisions, new, between)),
+        _ if spec.search.is_some() => return searched(spec, plan, results, (rows, values)),
         Seeds::Split { .. } => chosen(spec, decisions, results, ended),
         Seeds::Each { .. } => looked(spec, decisions, &promotions(results), (results, values)),
         Seeds::All(_) => None,
+    })
+}
+
+/// The next generation of a search, or its end. Generations whose runs are all stored are passed at once.
+fn searched(
+    spec: &Spec,
+    plan: &Plan,
+    results: &[RunResult],
+    (rows, values): (&[TrialRecord], &Values),
+) -> Result<Option<Next>, Error> {
+    let Some(progress) = search::progress(spec, plan, results, (rows, values))? else { return Ok(None) };
+    let decisions = progress.decisions(spec, &plan.decisions)?;
+    if decisions == plan.decisions {
+        return Ok(None);
+    }
+    let new = match (&decisions.found, decisions.generations.split_last(), &spec.search) {
+        (Some(found), ..) => Decision::Found {
+            found: found.clone(),
+            compared: decisions.chosen.clone(),
+            deciding_seeds: spec.seeds.deciding(),
+        },
+        (None, Some((generation, before)), Some(search)) => Decision::Proposed {
+            generation: generation.clone(),
+            number: before.len(),
+            trials: (before.iter().map(Generation::trials).sum(), search.settings.trials),
+        },
+        _ => return Ok(None),
+    };
+    Ok(Some(Next { decisions, new: vec![new] }))
+}
+
+/// How far the search of a sweep is. `None` before its first generation, or without a search.
+///
+/// # Errors
+/// The decisions can't be trained, or no run has the sweep's metric.
+pub fn search_progress(
+    spec: &Spec,
+    plan: &Plan,
+    (rows, values): (&[TrialRecord], &Values),
+) -> Result<Option<search::Progress>, Error> {
+    let decided = decided(spec, plan, rows, values)?;
+    if decided.decisions.generations.is_empty() {
+        return Ok(None);
+    }
+    let decisions = Decisions { added: decided.decisions.added, ..Decisions::default() };
+    let grid = Next { decisions, new: Vec::new() }.plan(spec)?;
+    match results(&grid, rows, values) {
+        Some(results) => search::progress(spec, &grid, &results, (rows, values)),
+        None => Ok(None),
     }
 }
 
@@ -253,7 +339,9 @@ pub fn decide(
     if let Some(ended) = ended.as_ref().filter(|ended| values.is_unknown(ended)) {
         return Err(values.unknown(&plan.name, ended));
     }
-    while let Some(next) = ended.as_ref().and_then(|ended| next(spec, &plan, ended, values)) {
+    while let Some(found) = &ended
+        && let Some(next) = next(spec, &plan, found, (rows, values))?
+    {
         fault::point("promotion.before").map_err(Error::failed)?;
         next.new.iter().for_each(&mut *each);
         plan = next.plan(spec)?;
@@ -291,7 +379,7 @@ fn refined(
             Err(why) => {
                 let cost = costs.iter().find(|cost| is_own(&cost.schedule, cost.steps)).cloned();
                 let (schedule, steps) = (search.schedule, search.steps);
-                ended.push(Decision::SearchEnded { schedule, steps, why, cost });
+                ended.push(Decision::RefineEnded { schedule, steps, why, cost });
             }
         }
     }

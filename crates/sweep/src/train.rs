@@ -92,7 +92,7 @@ pub(crate) async fn train_rounds(
             ended,
             later,
             deciding_steps: if continues { later.steps } else { 0 },
-            may_extend: continues && plan.decisions.chosen.is_empty() && rounds::may_extend(spec),
+            may_extend: continues && rounds::may_extend_now(spec, &plan.decisions),
             shard,
             options,
         };

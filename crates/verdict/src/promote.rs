@@ -74,3 +74,24 @@ pub fn promotions(results: &[RunResult]) -> Vec<Chosen> {
     }
     all
 }
+
+/// Configs that were chosen, the best first by the choosing seeds: fewer diverged runs, then a lower mean.
+pub fn best_first(results: &[RunResult], mut chosen: Vec<Chosen>) -> Vec<Chosen> {
+    let seeds = choosing(results);
+    let key = |chosen: &Chosen| {
+        let own = |run: &&RunResult| {
+            run.trial.schedule == chosen.schedule
+                && run.trial.config_id == chosen.config_id
+                && seeds.contains(&run.trial.seed)
+        };
+        let losses: Vec<f64> = results.iter().filter(own).filter_map(RunResult::loss).collect();
+        let finite: Vec<f64> = losses.iter().copied().filter(|loss| loss.is_finite()).collect();
+        let mean = finite.iter().sum::<f64>() / finite.len() as f64;
+        (losses.len() - finite.len(), if mean.is_nan() { f64::INFINITY } else { mean })
+    };
+    chosen.sort_by(|a, b| {
+        let (a, b) = (key(a), key(b));
+        a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
+    });
+    chosen
+}

@@ -37,7 +37,7 @@ pub enum RunState {
 
 impl RunResult {
     /// The cost that its config is chosen by; `None` if it has not ended.
-    pub(crate) fn loss(&self) -> Option<f64> {
+    pub fn loss(&self) -> Option<f64> {
         match self.state {
             RunState::Done(cost) | RunState::Unreached(cost) | RunState::Unreported(cost) => Some(cost),
             RunState::Diverged => Some(f64::INFINITY),

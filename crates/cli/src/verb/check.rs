@@ -75,6 +75,10 @@ fn check(file: &Path, warnings: Warnings, global: &Global) -> Result<Vec<Problem
         n => format!(", {}", counted(n, "warning")),
     };
     let trials = counted(plan.trials.len(), "trial");
-    say(format_args!("{}: no mistakes found{warned}, {trials}", file.display()));
+    let searched = spec
+        .search
+        .as_ref()
+        .map_or(String::new(), |search| format!(", and a search of at most {}", search.settings.trials));
+    say(format_args!("{}: no mistakes found{warned}, {trials}{searched}", file.display()));
     Ok(plan.warnings)
 }

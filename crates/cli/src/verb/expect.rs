@@ -33,7 +33,10 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     // Runs of later rounds belong to the sweep too.
     let plan = rounds::decided(&spec, &plan, &rows, &values)?;
     let stored: HashMap<&str, &TrialRecord> = rows.iter().map(|row| (row.trial_id.as_str(), row)).collect();
-    let configs = configs(&plan);
+    // The shapes that a search has tried are listed by `sweep search --history`.
+    let tried = spec.search.as_ref().map(spec::search::Search::tried);
+    let mut configs = configs(&plan);
+    configs.retain(|config| tried.as_deref() != Some(config.name));
     let expected: Vec<_> = configs.iter().map(|config| trainer::expected::losses(config.first)).collect();
     if let Some(Err(error)) = expected.first().filter(|_| expected.iter().all(Result::is_err)) {
         return Err(Failure::usage(format_args!("{}: no closed form: {error}", args.file.display())));

@@ -27,6 +27,7 @@ mod rm;
 mod run;
 mod schedules;
 mod schema;
+mod search;
 mod show;
 mod status;
 mod submit;
@@ -97,6 +98,8 @@ verbs! {
         Plan(plan),
         /// Train the missing runs of a sweep file, then rank
         Run(run),
+        /// Search for a better shape of a schedule, then judge it
+        Search(search),
         /// Train a stored trial again and compare it bit for bit
         Reproduce(reproduce),
     }

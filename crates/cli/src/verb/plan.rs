@@ -8,6 +8,7 @@ use report::looks::{expected, with};
 use report::plot::Scale;
 use report::{Cell, Format, Rows, short};
 use schedule::problem::counted;
+use search::{Method, RISE, Settings};
 use serde_json::json;
 use spec::protocol::Seeds;
 use spec::screen::{Candidate, Screening};
@@ -93,8 +94,12 @@ fn later(spec: &spec::Spec, plan: &spec::Plan) -> String {
             spec.refine
         ));
     }
+    text.push_str(&spec.search.as_ref().map_or(String::new(), searching));
     let deciding = match spec.seeds {
         Seeds::Each { .. } => "runs on the seeds after the first look",
+        _ if spec.search.is_some() => {
+            "deciding runs: the found schedule and the best named one on fresh seeds"
+        }
         _ => "deciding runs: the chosen configs on fresh seeds",
     };
     match (deciding_runs(spec, plan), spec.seeds.looks()) {
@@ -126,9 +131,29 @@ fn screened(screening: &Screening) -> String {
     text
 }
 
+/// The trials of a search, as text.
+fn searching(search: &spec::search::Search) -> String {
+    let Settings { knots, method, trials, population, seeds, .. } = &search.settings;
+    let method = match method {
+        Method::CmaEs => "CMA-ES",
+        Method::Random => "random search",
+    };
+    let free = match knots.free.len() {
+        0 => String::new(),
+        n => format!(", {n} of them free in time"),
+    };
+    format!(
+        "then a search for the schedule `{}` by {method}: at most {trials} trials of shapes with {} knots{free}, {population} in a generation, \
+         on {seeds} to {} seeds\n",
+        search.name,
+        knots.count,
+        seeds * RISE
+    )
+}
+
 /// The expected number of judging runs with looks, as a table.
 fn expectation(spec: &spec::Spec, looks: &Looks) -> String {
-    let most = looks.most() * spec.schedules.len() as u64 * budgets(spec).len() as u64;
+    let most = looks.most() * compared(spec) as u64 * budgets(spec).len() as u64;
     let table = expected(most, &costs(spec, looks)).render(Format::Table);
     format!(
         "\nexpected judging runs of {most}, if all other schedules are worse than the best by this many standard deviations of the paired \
@@ -138,8 +163,13 @@ fn expectation(spec: &spec::Spec, looks: &Looks) -> String {
 
 /// The expected number of deciding runs of all budgets.
 fn costs(spec: &spec::Spec, looks: &Looks) -> Vec<Expected> {
-    let each = expected_runs(spec.schedules.len(), looks).into_iter();
+    let each = expected_runs(compared(spec), looks).into_iter();
     each.map(|at| Expected { runs: at.runs * budgets(spec).len() as f64, ..at }).collect()
+}
+
+/// Number of schedules that the deciding seeds compare.
+fn compared(spec: &spec::Spec) -> usize {
+    if spec.search.is_some() { 2 } else { spec.schedules.len() }
 }
 
 /// The trials that are not stored yet.
@@ -315,6 +345,7 @@ fn summary(
         "sweep": plan.name,
         "schedules": spec.schedules.len(),
         "seeds": spec.seeds.choosing(),
+        "search_trials": spec.search.as_ref().map_or(0, |search| search.settings.trials),
         "deciding_trials": deciding_runs(spec, plan),
         "expected_deciding_trials": expected_trials(spec),
         "runs_asked": plan.cells.len(),

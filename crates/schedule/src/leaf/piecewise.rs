@@ -19,7 +19,7 @@ pub(crate) static ENTRY: Entry = Entry {
     aliases: &["PiecewiseLinear", "piecewise_interpolate_schedule", "piecewise_linear", "triangle"],
     summary: "interpolation between knots",
     formula: "lr = A + (B - A) * f with q = (s - a) / (b - a) between the knots [a, A] and [b, B]; f is q, \
-              (1 - cos(pi q)) / 2 or 0, as `interp` says",
+              (1 - cos(pi q)) / 2 or 0, as `interp` says; with `interp: log`, lr = A * (B / A)^q",
     symbols: &[
         ("a", "step of a knot"),
         ("b", "step of the next knot"),
@@ -39,9 +39,9 @@ pub(crate) static ENTRY: Entry = Entry {
         required("points", ParamType::Points, "the knots, strictly increasing in time"),
         param(
             "interp",
-            ParamType::Choice(&["linear", "cosine", "constant"]),
+            ParamType::Choice(&["linear", "cosine", "constant", "log"]),
             "linear",
-            "interpolation between the knots",
+            "interpolation between the knots; `log` is linear in the log lr, for lrs above 0",
         ),
     ],
     build: Build::Leaf(|reader| {
@@ -49,6 +49,7 @@ pub(crate) static ENTRY: Entry = Entry {
         let interp = match interp? {
             "cosine" => Interp::Cosine,
             "constant" => Interp::Constant,
+            "log" => Interp::Log,
             _ => Interp::Linear,
         };
         Some(Box::new(Piecewise { points: points?, interp }))
@@ -66,6 +67,7 @@ enum Interp {
     Linear,
     Cosine,
     Constant,
+    Log,
 }
 
 impl Leaf for Piecewise {
@@ -80,6 +82,7 @@ impl Leaf for Piecewise {
                     Interp::Linear => blend(start, end, q),
                     Interp::Cosine => blend(start, end, (1.0 - libm::cos(PI * q)) / 2.0),
                     Interp::Constant => start,
+                    Interp::Log => start * libm::pow(end / start, q),
                 };
             }
             before = Some((b, end));
@@ -102,6 +105,7 @@ impl Leaf for Piecewise {
                 Interp::Linear => start.towards(end, q),
                 Interp::Cosine => end.towards(start, q.wave()),
                 Interp::Constant => start,
+                Interp::Log => start.clone() * (end / start).power(q),
             };
             Term::choose(at.s.clone().less(b.clone()), value, after)
         });
@@ -116,11 +120,16 @@ impl Leaf for Piecewise {
         match self.interp {
             Interp::Linear => Known::Piecewise { points, cosine: false },
             Interp::Cosine => Known::Piecewise { points, cosine: true },
-            Interp::Constant => Known::Other,
+            Interp::Constant | Interp::Log => Known::Other,
         }
     }
 
     fn check(&self, at: &Position, problems: &mut Vec<Problem>) {
+        let is_log = matches!(self.interp, Interp::Log);
+        for (when, _) in self.points.iter().filter(|(_, lr)| is_log && lr.is_zero()) {
+            let message = format!("`interp: log` needs lrs above 0, found 0 at {}", when.written());
+            problems.push(when.problem(message).with_hint("write a small lr, as in 0.001x"));
+        }
         let mut before = None;
         for (when, _) in &self.points {
             let Some(here) = when.check(at, 0.0, problems) else { continue };

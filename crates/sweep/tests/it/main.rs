@@ -4,5 +4,6 @@
 
 mod custom_task;
 mod refine;
+mod search_null;
 mod whole_sweep;
 mod workers;
