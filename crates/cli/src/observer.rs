@@ -24,7 +24,7 @@ pub(crate) fn printer(quiet: bool) -> impl FnMut(Event<'_>) {
     let mut repeats = false;
     move |event| match event {
         Event::RoundStarted(round) => {
-            if !quiet && !repeats && !is_announced(&round) {
+            if !quiet && !repeats && !is_announced(round) {
                 say(opening(round));
             }
             (progress, repeats) = (started(round, steps, quiet), true);

@@ -198,42 +198,22 @@ fn spec(
 
     // Problems of unreadable parts are reported above; the checks below need both.
     let (points, schedules) = (points?, schedules?);
-    let (name, extend) = (name.unwrap_or_default(), extend.unwrap_or_default());
-    let refine = refine.unwrap_or_default();
-    let seeds = seeds.unwrap_or(Seeds::All(vec![0]));
-    let (allows, warnings) = (allow::find(tree, source), ambiguous::warnings(tree, source, world));
-    let idle_lr = tree.get("lr").filter(|_| all_own).map(|lr| lr.place);
-    let text = source.to_owned();
-    let metric = metric.unwrap_or_default();
-    if let Some(field) = tree.get("metric") {
-        let field = Field { tree: field, path: "metric".to_owned() };
-        problems.extend(measured(&metric, &points).map(|message| field.problem(message)));
-    }
-    if let (Some(screen), Some(tree)) = (&screen, tree.get("screen")) {
-        let names = schedules.iter().map(|schedule| schedule.key.name.as_str());
-        problems.extend(screen::check(screen, tree, names, &metric));
-    }
     let spec = Spec {
-        name,
-        text,
-        seeds,
-        metric,
-        extend,
-        refine,
+        name: name.unwrap_or_default(),
+        text: source.to_owned(),
+        seeds: seeds.unwrap_or(Seeds::All(vec![0])),
+        metric: metric.unwrap_or_default(),
+        extend: extend.unwrap_or_default(),
+        refine: refine.unwrap_or_default(),
         screen,
         search,
         points,
-        idle_lr,
+        idle_lr: tree.get("lr").filter(|_| all_own).map(|lr| lr.place),
         schedules,
-        allows,
-        warnings,
+        allows: allow::find(tree, source),
+        warnings: ambiguous::warnings(tree, source, world),
     };
-    problems.extend(search_problems(&spec));
-    problems.extend(tree.get("screen").and_then(|screen| screened_search(&spec, screen)));
-    if let Some(seeds) = tree.get("seeds") {
-        problems.extend(looks_with_choice(&spec, seeds).into_iter().chain(too_many_for_rope(&spec, seeds)));
-    }
-    problems.extend(tree.get("refine").and_then(|refine| refined_on_judging_seeds(&spec, refine)));
+    problems.extend(contradictions(&spec, tree));
     let size = size(&spec);
     if size.is_none_or(|size| size > MAX_TRIALS) {
         problems.push(too_many(tree, size));
@@ -243,6 +223,25 @@ fn spec(
         problems.extend(plan::fit_problems(&spec));
     }
     Some(spec)
+}
+
+/// Keys of a file that do not fit each other.
+fn contradictions(spec: &Spec, tree: &Tree) -> Vec<Problem> {
+    let mut problems = search_problems(spec);
+    if let Some(tree) = tree.get("metric") {
+        let field = Field { tree, path: "metric".to_owned() };
+        problems.extend(measured(&spec.metric, &spec.points).map(|message| field.problem(message)));
+    }
+    if let (Some(screen), Some(tree)) = (&spec.screen, tree.get("screen")) {
+        let names = spec.schedules.iter().map(|schedule| schedule.key.name.as_str());
+        problems.extend(screen::check(screen, tree, names, &spec.metric));
+        problems.extend(screened_search(spec, tree));
+    }
+    if let Some(seeds) = tree.get("seeds") {
+        problems.extend(looks_with_choice(spec, seeds).into_iter().chain(too_many_for_rope(spec, seeds)));
+    }
+    problems.extend(tree.get("refine").and_then(|refine| refined_on_judging_seeds(spec, refine)));
+    problems
 }
 
 /// The reasons why the file can't have its search.
@@ -261,9 +260,10 @@ fn search_problems(spec: &Spec) -> Vec<Problem> {
 
 /// A search starts from the best of all named schedules, so none of them can be left out.
 fn screened_search(spec: &Spec, screen: &Tree) -> Option<Problem> {
-    let both = spec.search.is_some() && spec.screen.is_some();
     let message = "can't be combined with `search`, which starts from the best of all named schedules";
-    both.then(|| Problem::new(screen.place, "screen", message).with_hint("remove one of them"))
+    spec.search
+        .as_ref()
+        .map(|_| Problem::new(screen.place, "screen", message).with_hint("remove one of them"))
 }
 
 /// Among more schedules than this, looks with `rope` call equal ones different in more than 5 % of simulated sweeps.
