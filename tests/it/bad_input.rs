@@ -94,7 +94,7 @@ fn common_mistakes_are_refused_with_a_suggestion() {
             "seeds: this number is too large: the largest whole number is",
         ),
         ("seeds: 2", "seeds: [1, 99999999999999999999]", "seeds[1]: this number is too large"),
-        ("kind: constant", "kind: plateau, watch: train", "did you mean `train_loss`?"),
+        ("kind: constant", "kind: plateau, watch: train", "`train` is ambiguous: write `train_loss`"),
     ] {
         refused(part, replacement, &["bad.yaml:", words]);
     }

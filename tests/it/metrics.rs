@@ -257,7 +257,10 @@ fn a_schedule_watches_a_metric_of_the_program() {
 
 #[test]
 fn only_programs_have_metrics_to_watch_and_the_user_says_which_values_are_better() {
-    let built_in = WATCHES.replace("trainer: {command: [python3, train.py]}", "task: {kind: quadratic}");
+    let built_in = WATCHES.replace(
+        "trainer: {command: [python3, train.py]}",
+        "task: {kind: quadratic}\noptimizer: {kind: sgd}",
+    );
     for (file, message) in [
         (WATCHES.replace("mode: max, ", ""), "`bleu` needs `mode: max`"),
         (WATCHES.replace("watch: bleu", "watch: valid_los"), "did you mean `valid_loss`?"),
@@ -266,7 +269,7 @@ fn only_programs_have_metrics_to_watch_and_the_user_says_which_values_are_better
             "`loss` is ambiguous: write `train_loss` or `valid_loss`",
         ),
         (WATCHES.replace("watch: bleu", "watch: test_loss"), "or a metric of the program's own"),
-        (built_in, "this schedule watches `bleu`, but only a `trainer` program reports metrics of its own"),
+        (built_in, "this schedule watches `bleu`, but only a `trainer` program reports such metrics"),
     ] {
         let checked = sandbox(&file).run(&["check", "own.yaml"]).exits(2);
         assert!(checked.stderr.contains(message), "{}", checked.stderr);

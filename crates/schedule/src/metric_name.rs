@@ -1,4 +1,4 @@
-//! The names of metrics that a program reports besides the known ones. What they mean is told by the sweep file, which the spec reads.
+//! The names of metrics that a program reports besides the known ones. Their direction is not known here: the sweep file states it.
 
 use crate::problem::misspelt;
 

@@ -261,8 +261,7 @@ fn no_accuracy() -> Problem {
 fn no_own_metrics(schedule: &Schedule) -> Problem {
     let names = schedule.own_metrics();
     let names = listed(names.iter().map(|(name, _)| name.as_ref()));
-    let message =
-        format!("this schedule watches {names}, but only a `trainer` program reports metrics of its own");
+    let message = format!("this schedule watches {names}, but only a `trainer` program reports such metrics");
     Problem::new(Place::default(), "", message)
         .with_hint("watch `valid_loss`, `train_loss` or `valid_accuracy`")
 }

@@ -170,7 +170,7 @@ impl Outcome {
     }
 }
 
-/// What added a base lr to a grid.
+/// The reason for an added base lr.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddedBy {
     /// `extend`: the best lr was at the edge.
@@ -192,7 +192,7 @@ impl AddedBy {
 /// A base lr that was added to the grid of a schedule.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AddedLr {
-    /// What added it.
+    /// Why it was added.
     pub by: AddedBy,
     /// The schedule.
     pub schedule: String,

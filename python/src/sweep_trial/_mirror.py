@@ -63,7 +63,7 @@ class Tracker(Protocol):
 
 @dataclass
 class Mirrored:
-    """What a call of `mirror` has done.
+    """The values that a call of `mirror` has copied.
 
     Attributes:
         runs: the runs that the tracker has now.

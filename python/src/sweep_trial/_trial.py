@@ -489,7 +489,7 @@ class Trial:
         return at
 
     def _follow(self, step: SupportsIndex) -> None:
-        """What a report does in a process that does not report: an update that a loss scaler skipped counts as made here, too."""
+        """Follows a report in a process that does not report: an update that a loss scaler skipped counts as made here, too."""
         at = self._inside(step)
         if self.closed_loop:
             self._has_updated(at)
