@@ -4,6 +4,7 @@ writes to everything that MLflow can track to: a database, a folder, a server.
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timezone
 from typing import Any, Mapping, Optional, Sequence
 
@@ -77,6 +78,8 @@ class Experiment:
 
 
 def open(sweep: str, at: Optional[str]) -> Experiment:
+    # With a server, MLflow would print two lines for each run that ends.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     try:
         return Experiment(sweep, at)
     except MlflowException as error:
