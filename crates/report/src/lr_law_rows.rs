@@ -92,7 +92,7 @@ pub fn lr_law_refused(law: &LrLaw) -> Option<String> {
     })
 }
 
-/// What limits the law of a schedule.
+/// The limits of the law of a schedule.
 pub fn lr_law_warnings(law: &LrLaw) -> Vec<String> {
     let mut warnings: Vec<String> = law
         .budgets

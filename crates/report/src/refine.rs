@@ -88,7 +88,7 @@ pub(crate) fn no_minimum(why: NoMinimum) -> String {
     }
 }
 
-/// What the grids alone had cost at one length of the runs. `None` if no lr was added between those of a grid.
+/// The cost of the grids at one length of the runs. `None` if no lr was added between those of a grid.
 pub fn note(costs: &[GridCost], steps: i64) -> Option<String> {
     let own = costs.iter().filter(|cost| cost.steps == steps.unsigned_abs());
     let each: Vec<String> = own.map(|cost| format!("{}: {}", cost.schedule, effect(cost))).collect();

@@ -121,7 +121,7 @@ impl Outcome {
     }
 }
 
-/// What added a base lr to a grid.
+/// The key of the sweep file that added a base lr to a grid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddedBy {
     /// `extend`: the best lr was at the edge.
@@ -143,7 +143,7 @@ impl AddedBy {
 /// A base lr that was added to the grid of a schedule.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AddedLr {
-    /// What added it.
+    /// The key that added it.
     pub by: AddedBy,
     /// The schedule.
     pub schedule: String,

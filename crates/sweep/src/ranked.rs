@@ -39,7 +39,7 @@ pub struct Ranked {
     pub warnings: Vec<Warning>,
     /// A sentence on the results over several budgets.
     pub over_budgets: Option<String>,
-    /// What the grids without refined lrs had cost; empty if no lr was refined.
+    /// The cost of the grids without refined lrs; empty if no lr was refined.
     pub grid_costs: Vec<GridCost>,
     /// How the sweep differs from the file that the user named.
     pub note: Option<String>,

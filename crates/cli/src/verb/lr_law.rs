@@ -71,7 +71,7 @@ fn missing(ranked: &Ranked) -> Option<String> {
         .then(|| format!("not trained yet: {} of the sweep, so the laws may change", counted(missing, "run")))
 }
 
-/// What limits each law.
+/// The limits of each law.
 fn notes(laws: &[LrLaw]) -> Vec<String> {
     let of = |law: &LrLaw| {
         let refused = lr_law_refused(law).map(|why| format!("no law: {why}"));
