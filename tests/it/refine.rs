@@ -83,11 +83,11 @@ name: r
 task: {kind: quadratic, dimensions: 10, noise: 0.1}
 optimizer: {kind: sgd}
 budget: {steps: 40}
-seeds: {tune: 4, decide: 6}
+seeds: {tune: 8, decide: 6}
 refine: 2
 schedules:
   a: {kind: constant, lr: {values: [0.02, 0.06, 0.18]}}
-  b: {kind: linear, to: 0.5x, lr: {values: [0.2, 0.6, 1.5]}}
+  b: {kind: linear, to: 0.9x, lr: {values: [0.2, 0.6, 1.5]}}
   single: {kind: constant, lr: 0.1}
   lost: {kind: constant, lr: {values: [1000, 2000, 4000]}}
 ";
@@ -138,7 +138,7 @@ fn lrs_are_added_after_extensions_and_the_screen_says_why() {
     let runs = sandbox.query(
         "select count(*) as n from runs where schedule = 'b' and purpose = 'tune' and base_lr not in (0.2, 0.6, 1.5)",
     );
-    assert_eq!(number(&runs[0]["n"]), 4.0 * of("refined", "b").len() as f64);
+    assert_eq!(number(&runs[0]["n"]), 8.0 * of("refined", "b").len() as f64);
     let again = sandbox.run(&["r.yaml"]).exits(0).stderr;
     assert!(again.contains("nothing to train"), "{again}");
 }
@@ -179,13 +179,13 @@ fn shards_of_two_machines_add_the_same_lrs() {
 fn refine_without_tuning_seeds_is_refused_with_the_reason() {
     let sandbox = Sandbox::new();
     for seeds in ["8", "{each: 8}", "[1, 2, 3]"] {
-        sandbox.write("r.yaml", FILE.replace("{tune: 4, decide: 6}", seeds));
+        sandbox.write("r.yaml", FILE.replace("{tune: 8, decide: 6}", seeds));
         let message = sandbox.run(&["check", "r.yaml"]).exits(2).stderr;
         assert!(message.contains("r.yaml:6:9") && message.contains("looks better than it is"), "{message}");
         assert!(message.contains("write `seeds: {tune: 2, decide: 8}`"), "{message}");
         sandbox.write(
             "r.yaml",
-            FILE.replace("{tune: 4, decide: 6}", seeds).replace("refine: 2", "refine: false"),
+            FILE.replace("{tune: 8, decide: 6}", seeds).replace("refine: 2", "refine: false"),
         );
         sandbox.run(&["check", "r.yaml"]).exits(0);
     }

@@ -170,7 +170,7 @@ impl Outcome {
     }
 }
 
-/// The reason for an added base lr.
+/// The key of the sweep file that added a base lr to a grid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddedBy {
     /// `extend`: the best lr was at the edge.
@@ -192,7 +192,7 @@ impl AddedBy {
 /// A base lr that was added to the grid of a schedule.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AddedLr {
-    /// Why it was added.
+    /// The key that added it.
     pub by: AddedBy,
     /// The schedule.
     pub schedule: String,

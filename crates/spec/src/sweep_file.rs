@@ -282,7 +282,7 @@ fn too_many_for_rope(spec: &Spec, seeds: &Tree) -> Option<Problem> {
 }
 
 /// An lr between those of a grid is placed where the losses of the seeds are lowest. Judged on the same seeds, it would look better than
-/// it is, and unlike a choice among the lrs of a grid, cross-fitting does not correct that: both halves would use it.
+/// it is, and unlike a choice among the lrs of a grid, cross-fitting does not correct that: both halves have chosen it.
 fn refined_on_judging_seeds(spec: &Spec, refine: &Tree) -> Option<Problem> {
     let is_split = matches!(spec.seeds, Seeds::Split { .. });
     (spec.refine > 0 && !is_split).then(|| {

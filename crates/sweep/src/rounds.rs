@@ -56,7 +56,7 @@ pub enum Decision {
         steps: u64,
         /// The reason.
         why: Unrefined,
-        /// The cost of the grid; `None` if no lr was added between its lrs.
+        /// The cost of the grid without them; `None` if no lr was added between its lrs.
         cost: Option<GridCost>,
     },
     /// The tuning seeds have chosen a config for each schedule. These configs are compared on new seeds.

@@ -1,4 +1,4 @@
-//! Finds the best lr between those of a grid, where a parabola in log lr is lowest, and the cost of the grid. Pure
+//! Finds the best lr between those of a grid, where a parabola in log lr is lowest, and how much the grid without it had cost. Pure
 //! functions of results; which of these lrs are trained is decided elsewhere.
 
 use spec::protocol::{AddedBy, AddedLr};
@@ -226,7 +226,7 @@ fn refinement(grid: &Grid<'_>, steps: u64, seeds: &[i64]) -> Result<Refinement, 
     Ok(Refinement { added, minimum })
 }
 
-/// The cost of a grid for a schedule that also got lrs between them, on the choosing seeds.
+/// The cost of a grid for a schedule that also got lrs between those of the grid, on the choosing seeds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GridCost {
     /// The schedule.
@@ -326,7 +326,7 @@ mod tests {
         assert_eq!(refused(&diverged), NoMinimum::Diverged(0.4));
         let mut flat = results(&[0.1, 0.2, 0.4], 0.2, 2);
         flat.iter_mut().for_each(|run| run.state = RunState::Done(1.0));
-        // The first of equal means counts as the best, and it is at the edge.
+        // The first one of equal means is the best, which is at the edge.
         assert_eq!(refused(&flat), NoMinimum::Edge(0.1, Edge::Low));
         diverged.iter_mut().for_each(|run| run.state = RunState::Diverged);
         assert_eq!(refused(&diverged), NoMinimum::NoResults);
@@ -371,8 +371,8 @@ mod tests {
             run.trial.axes.0 = vec![("schedule.to".to_owned(), "0".to_owned())];
             run.state = RunState::Done(run.loss().expect("a loss") + 5.0);
         }
-        let without = search(&all, &[]);
+        let before = search(&all, &[]);
         all.extend(other);
-        assert_eq!(search(&all, &[]), without);
+        assert_eq!(search(&all, &[]), before);
     }
 }
