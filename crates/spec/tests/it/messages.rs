@@ -63,10 +63,7 @@ const REFUSALS: &[(&str, &str)] = &[
         "{kind: step, every: [1, 2]}",
         "1:21: s.every: expected a length, as in 100 (steps), \"10%\", \"2 epochs\", \"500 steps\", found a list (to try several values, write {values: [1, 2]})",
     ),
-    (
-        "{kind: plateau, watch: train}",
-        "1:24: s.watch: expected one of `valid_loss`, `train_loss` and `valid_accuracy`, found the text \"train\" (did you mean `train_loss`?)",
-    ),
+    ("{kind: plateau, watch: train}", "1:24: s.watch: `train` is ambiguous: write `train_loss`"),
     ("{kind: cosine, to: .inf}", "1:20: to: expected a finite number"),
     (
         "{kind: cosine, to: 99999999999999999999}",
