@@ -119,6 +119,19 @@ pub struct Screening {
     pub candidates: Vec<Candidate>,
 }
 
+/// Schedules with their configs, in the order of their first config. A config counts once for each schedule.
+pub fn candidates(configs: impl IntoIterator<Item = (String, Arc<Config>)>) -> Vec<Candidate> {
+    let mut all: Vec<Candidate> = Vec::new();
+    for (schedule, config) in configs {
+        match all.iter_mut().find(|each| each.schedule == schedule) {
+            None => all.push(Candidate { schedule, configs: vec![config] }),
+            Some(known) if known.configs.iter().any(|known| known.id == config.id) => {}
+            Some(known) => known.configs.push(config),
+        }
+    }
+    all
+}
+
 impl Screening {
     /// Divides schedules, given in the order of the file. Learned from are the baseline and, one after the other, the schedule whose lr curve
     /// differs most from those that were chosen before: the mean absolute difference of lr / peak over the run. Schedules whose lr rises again

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use spec::protocol::Purpose;
-use spec::screen::{Candidate, LEARN, Screen, Screening};
+use spec::screen::{self, Candidate, LEARN, Screen, Screening};
 use store::{Reader, TrialRecord};
 
 use crate::Error;
@@ -58,7 +58,7 @@ pub async fn replay(
 
 /// The schedules of these runs with their configs, in the order of the sweep.
 async fn candidates(reader: &mut Reader, rows: &[TrialRecord]) -> Result<Vec<Candidate>, Error> {
-    let mut all: Vec<Candidate> = Vec::new();
+    let mut all: Vec<(String, Arc<spec::trial::Config>)> = Vec::new();
     let mut known: BTreeMap<&str, Arc<spec::trial::Config>> = BTreeMap::new();
     for row in rows {
         let config = match known.get(row.config_id.as_str()) {
@@ -73,14 +73,7 @@ async fn candidates(reader: &mut Reader, rows: &[TrialRecord]) -> Result<Vec<Can
                 trial.config
             }
         };
-        let position = all.iter().position(|each| each.schedule == row.schedule).unwrap_or_else(|| {
-            all.push(Candidate { schedule: row.schedule.clone(), configs: Vec::new() });
-            all.len() - 1
-        });
-        let Some(own) = all.get_mut(position) else { continue };
-        if !own.configs.iter().any(|known| known.id == config.id) {
-            own.configs.push(config);
-        }
+        all.push((row.schedule.clone(), config));
     }
-    Ok(all)
+    Ok(screen::candidates(all))
 }

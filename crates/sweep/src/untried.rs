@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use schedule::problem::listed;
-use spec::screen::Candidate;
+use spec::screen::{self, Candidate};
 use spec::trial::{Config, Task};
 use spec::{Plan, Spec};
 use store::{Reader, Status, TrialRecord};
@@ -78,20 +78,11 @@ pub async fn untried(
 /// The schedules of a plan with their configs for the longest runs.
 fn candidates(plan: &Plan) -> Vec<Candidate> {
     let longest = plan.trials.iter().map(|trial| trial.config.task.steps).max();
-    let mut all: Vec<Candidate> = Vec::new();
-    for cell in &plan.cells {
-        let Some(trial) = plan.trials.get(cell.trial) else { continue };
-        let position = all.iter().position(|each| each.schedule == cell.schedule).unwrap_or_else(|| {
-            all.push(Candidate { schedule: cell.schedule.clone(), configs: Vec::new() });
-            all.len() - 1
-        });
-        let Some(own) = all.get_mut(position) else { continue };
-        let is_known = own.configs.iter().any(|config| config.id == trial.config.id);
-        if Some(trial.config.task.steps) == longest && !is_known {
-            own.configs.push(Arc::clone(&trial.config));
-        }
-    }
-    all
+    let configs = plan.cells.iter().filter_map(|cell| {
+        let config = &plan.trials.get(cell.trial)?.config;
+        (Some(config.task.steps) == longest).then(|| (cell.schedule.clone(), Arc::clone(config)))
+    });
+    screen::candidates(configs)
 }
 
 /// The laws of a stored sweep whose runs have one of these tasks, and its name.
