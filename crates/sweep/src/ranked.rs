@@ -65,7 +65,7 @@ pub async fn ranked_rows(
     how: &RankBy,
 ) -> Result<Ranked, Error> {
     let text = reader.file_text(sweep).await?;
-    let rows = crate::search::ranked_rows(&text, rows);
+    let rows = crate::search::without_tried(&text, rows);
     let decides = spec::metric::in_text(&text);
     let metric = match &how.metric {
         None => decides.clone(),

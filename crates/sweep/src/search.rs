@@ -153,7 +153,7 @@ fn start(spec: &Spec, config: &Config) -> Option<Vec<f64>> {
 
 /// The rows that a ranking shows. Those of the search only chose a shape, on other seeds than the named schedules, so they are left out. At
 /// its end only the found schedule and the one that it is compared with are judged. `text` is the sweep file's.
-pub(crate) fn ranked_rows(text: &str, rows: Vec<TrialRecord>) -> Vec<TrialRecord> {
+pub(crate) fn without_tried(text: &str, rows: Vec<TrialRecord>) -> Vec<TrialRecord> {
     let Some(search) = spec::search::in_text(text) else { return rows };
     let judges = |row: &&TrialRecord| row.purpose == Purpose::Decide;
     let judged: BTreeSet<String> = rows.iter().filter(judges).map(|row| row.schedule.clone()).collect();

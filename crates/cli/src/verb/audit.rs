@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use report::{Format, audit_rows};
 use spec::metric::{Metric, Requested};
 use sweep::lookup::sweep;
-use sweep::ranked::{RankBy, Ranked, ranked};
+use sweep::ranked::{RankBy, Ranked, ranked_rows};
 use sweep::replay::{Replayed, replay};
 use sweep::stored::open;
 use sweep::wait_for;
@@ -33,9 +33,9 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
         let name = sweep(&mut reader, args.sweep.as_deref(), &global.context).await?;
         let metric = Some(Requested::Metric(Metric::Final));
         let how = RankBy { metric, budget: args.budget, ..RankBy::default() };
-        let ranked = ranked(&mut reader, &name, &how).await?;
-        let curves = reader.validation_losses(&name).await?;
         let rows = reader.results(&name).await?;
+        let ranked = ranked_rows(&mut reader, &name, rows.clone(), &how).await?;
+        let curves = reader.validation_losses(&name).await?;
         let replayed = replay(&mut reader, &rows, ranked.ranking.budget).await?;
         Ok::<_, Failure>((name, ranked, curves, replayed))
     })?;
