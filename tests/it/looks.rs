@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::support::{Output, Sandbox, wait};
+use crate::support::{Output, Sandbox};
 
 /// One bad schedule, one that diverges, and two good ones.
 const FILE: &str = "\
@@ -113,9 +113,7 @@ fn a_sweep_killed_at_a_look_decides_the_same_again() {
         let sandbox = sandbox();
         sandbox.run_with_fault(&["l.yaml", "-q"], fault);
         sandbox.run(&["l.yaml", "-q"]).exits(0);
-        for sql in DECISIONS {
-            assert_eq!(sandbox.query(sql), undisturbed.query(sql), "{fault}: {sql}");
-        }
+        sandbox.answers_like(&undisturbed, &DECISIONS, fault);
         assert_eq!(rank(&sandbox), rank(&undisturbed), "{fault}");
     }
 }
@@ -125,16 +123,8 @@ fn two_processes_decide_the_same() {
     let undisturbed = sandbox();
     undisturbed.run(&["l.yaml", "-q", "--workers", "1"]).exits(0);
     let sandbox = sandbox();
-    let args = ["l.yaml", "-q", "--workers", "1", "--lanes", "1"];
-    let mut first = sandbox.start(&args);
-    wait("the first one begins", || sandbox.run(&["query", "select 1 from sweeps"]).code == 0);
-    let mut second = sandbox.start(&args);
-    for process in [&mut first, &mut second] {
-        assert!(process.wait().expect("the process ends").success());
-    }
-    for sql in DECISIONS {
-        assert_eq!(sandbox.query(sql), undisturbed.query(sql), "{sql}");
-    }
+    sandbox.run_in_two_processes("l.yaml");
+    sandbox.answers_like(&undisturbed, &DECISIONS, "two processes");
     assert_eq!(rank(&sandbox), rank(&undisturbed));
 }
 

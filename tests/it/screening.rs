@@ -3,7 +3,7 @@
 
 use serde_json::Value as Json;
 
-use crate::support::{Sandbox, wait};
+use crate::support::Sandbox;
 
 const HEAD: &str = "\
 task: {kind: quadratic}
@@ -135,9 +135,7 @@ fn a_sweep_killed_at_its_screening_decides_the_same_again() {
             assert!(schedules(&sandbox, "kept").is_empty());
         }
         sandbox.run(&["s.yaml", "-q"]).exits(0);
-        for sql in DECISIONS {
-            assert_eq!(sandbox.query(sql), undisturbed.query(sql), "{fault}: {sql}");
-        }
+        sandbox.answers_like(&undisturbed, &DECISIONS, fault);
     }
 }
 
@@ -146,16 +144,8 @@ fn two_processes_make_the_same_decision() {
     let undisturbed = sandbox();
     undisturbed.run(&["s.yaml", "-q", "--workers", "1"]).exits(0);
     let sandbox = sandbox();
-    let args = ["s.yaml", "-q", "--workers", "1", "--lanes", "1"];
-    let mut first = sandbox.start(&args);
-    wait("the first one begins", || sandbox.run(&["query", "select 1 from sweeps"]).code == 0);
-    let mut second = sandbox.start(&args);
-    for process in [&mut first, &mut second] {
-        assert!(process.wait().expect("the process ends").success());
-    }
-    for sql in DECISIONS {
-        assert_eq!(sandbox.query(sql), undisturbed.query(sql), "{sql}");
-    }
+    sandbox.run_in_two_processes("s.yaml");
+    sandbox.answers_like(&undisturbed, &DECISIONS, "two processes");
 }
 
 #[test]

@@ -112,9 +112,7 @@ fn a_killed_search_ends_as_an_undisturbed_one_with_any_number_of_workers() {
         let sandbox = sandbox();
         sandbox.run_with_fault(&["s.yaml", "-q", "--workers", workers], fault);
         sandbox.run(&["s.yaml", "-q", "--workers", "2"]).exits(0);
-        for sql in STATE {
-            assert_eq!(sandbox.query(sql), undisturbed.query(sql), "{fault}: {sql}");
-        }
+        sandbox.answers_like(&undisturbed, &STATE, fault);
         assert_eq!(history(&sandbox), history(&undisturbed), "{fault}");
     }
 }
@@ -130,9 +128,7 @@ fn two_processes_propose_the_same() {
     for process in [&mut first, &mut second] {
         assert!(process.wait().expect("the process ends").success());
     }
-    for sql in STATE {
-        assert_eq!(sandbox.query(sql), undisturbed.query(sql), "{sql}");
-    }
+    sandbox.answers_like(&undisturbed, &STATE, "two processes");
 }
 
 #[test]

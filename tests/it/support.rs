@@ -137,6 +137,26 @@ impl Sandbox {
         self.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the binary starts")
     }
 
+    /// Trains a sweep file in two processes at once.
+    #[track_caller]
+    pub(crate) fn run_in_two_processes(&self, file: &str) {
+        let args = [file, "-q", "--workers", "1", "--lanes", "1"];
+        let mut first = self.start(&args);
+        wait("the first one begins", || self.run(&["query", "select 1 from sweeps"]).code == 0);
+        let mut second = self.start(&args);
+        for process in [&mut first, &mut second] {
+            assert!(process.wait().expect("the process ends").success());
+        }
+    }
+
+    /// Asserts that the store answers these queries as that of `other` does. `after` is what was done to this one.
+    #[track_caller]
+    pub(crate) fn answers_like(&self, other: &Sandbox, queries: &[&str], after: &str) {
+        for sql in queries {
+            assert_eq!(self.query(sql), other.query(sql), "{after}: {sql}");
+        }
+    }
+
     /// Runs the binary with a fault, such as `store.commit:3:kill`. The fault must happen: `kill` ends the process like `kill -9`,
     /// `term` like a request to stop, and other faults write a message at their point.
     #[track_caller]

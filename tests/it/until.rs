@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::support::{Sandbox, wait};
+use crate::support::Sandbox;
 
 /// One bad schedule, one that diverges, and two good ones.
 const FILE: &str = "\
@@ -105,9 +105,7 @@ fn more_seeds_may_follow_after_the_ranking_was_seen() {
         sandbox.run(&["u.yaml", "-q"]).exits(0);
     }
     assert!(open(&sandbox) > 0, "schedules that were not decided get more seeds");
-    for sql in DECISIONS {
-        assert_eq!(sandbox.query(sql), at_once.query(sql), "{sql}");
-    }
+    sandbox.answers_like(&at_once, &DECISIONS, "at_most was raised");
     assert_eq!(rank(&sandbox), rank(&at_once));
     let after = sandbox.query("select trial_id, digest, finished_at from trials order by trial_id");
     let after = after.as_array().expect("rows");
@@ -132,9 +130,7 @@ fn a_sweep_killed_while_it_adds_seeds_decides_the_same_again() {
         let sandbox = sandbox();
         sandbox.run_with_fault(&["u.yaml", "-q"], fault);
         sandbox.run(&["u.yaml", "-q"]).exits(0);
-        for sql in DECISIONS {
-            assert_eq!(sandbox.query(sql), undisturbed.query(sql), "{fault}: {sql}");
-        }
+        sandbox.answers_like(&undisturbed, &DECISIONS, fault);
         assert_eq!(rank(&sandbox), rank(&undisturbed), "{fault}");
     }
 }
@@ -144,16 +140,8 @@ fn two_processes_add_the_same_seeds() {
     let undisturbed = sandbox();
     undisturbed.run(&["u.yaml", "-q", "--workers", "1"]).exits(0);
     let sandbox = sandbox();
-    let args = ["u.yaml", "-q", "--workers", "1", "--lanes", "1"];
-    let mut first = sandbox.start(&args);
-    wait("the first one begins", || sandbox.run(&["query", "select 1 from sweeps"]).code == 0);
-    let mut second = sandbox.start(&args);
-    for process in [&mut first, &mut second] {
-        assert!(process.wait().expect("the process ends").success());
-    }
-    for sql in DECISIONS {
-        assert_eq!(sandbox.query(sql), undisturbed.query(sql), "{sql}");
-    }
+    sandbox.run_in_two_processes("u.yaml");
+    sandbox.answers_like(&undisturbed, &DECISIONS, "two processes");
     assert_eq!(rank(&sandbox), rank(&undisturbed));
 }
 
