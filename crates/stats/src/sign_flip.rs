@@ -33,8 +33,8 @@ pub fn sign_flip(differences: &[f64], weight: f64) -> Option<SignFlip> {
     // Sums of the same numbers in another order can differ in their last bits.
     let least = seen - 1e-12 * differences.iter().map(|d| d.abs()).sum::<f64>();
     if n > MOST_EXACT {
-        let mut random = SplitMix::new(0x5eed);
-        let as_far = (0..SAMPLES).filter(|_| flipped(&mut random, differences).abs() >= least).count();
+        let (mut random, tables) = (SplitMix::new(0x5eed), byte_sums(differences));
+        let as_far = (0..SAMPLES).filter(|_| flipped(&mut random, &tables).abs() >= least).count();
         let all = f64::from(SAMPLES) + 1.0;
         return Some(SignFlip { p: (as_far as f64 + 1.0) / all, floor: 1.0 / all });
     }
@@ -78,14 +78,19 @@ pub fn differences(ours: &[Option<f64>], theirs: &[Option<f64>]) -> Vec<Option<f
     both.into_iter().map(|pair| pair.map(difference)).collect()
 }
 
+/// For each 8 differences: their sum with each assignment of signs, bit i of the index for difference i.
+fn byte_sums(differences: &[f64]) -> Vec<[f64; 256]> {
+    let signed = |bits: usize, (i, d): (usize, &f64)| if bits >> i & 1 == 1 { -d } else { *d };
+    let sum = |chunk: &[f64], bits| chunk.iter().enumerate().map(|pair| signed(bits, pair)).sum();
+    differences.chunks(8).map(|chunk| std::array::from_fn(|bits| sum(chunk, bits))).collect()
+}
+
 /// The sum of the differences with random signs.
-fn flipped(random: &mut SplitMix, differences: &[f64]) -> f64 {
+fn flipped(random: &mut SplitMix, tables: &[[f64; 256]]) -> f64 {
     let mut sum = 0.0;
-    for chunk in differences.chunks(64) {
-        let signs = random.next();
-        for (i, d) in chunk.iter().enumerate() {
-            sum += if signs >> i & 1 == 1 { -d } else { *d };
-        }
+    for word in tables.chunks(8) {
+        let signs = random.next().to_le_bytes();
+        sum += word.iter().zip(signs).map(|(table, byte)| table[usize::from(byte)]).sum::<f64>();
     }
     sum
 }
