@@ -60,8 +60,8 @@ pub(crate) fn note(ranking: &Ranking) -> Option<String> {
         format!("{}; {} of {most} deciding runs saved", stops.join(", "), most.saturating_sub(runs))
     };
     Some(format!(
-        "planned looks at {}: {stops}; p adj. and intervals include the correction for the looks, p raw does not; schedules with more seeds \
-         come first",
+        "planned looks at {}: {stops}; p adj. and intervals include the correction for the looks, p raw does not; schedules are in the \
+         order of their difference to the first",
         numbers(looks)
     ))
 }
@@ -93,7 +93,7 @@ fn until_note(ranking: &Ranking, looks: &Looks) -> String {
     };
     format!(
         "seeds are added until all is decided: {state}; e, p and intervals hold at any number of seeds, however often you look and add \
-         seeds; schedules with more seeds come first"
+         seeds; schedules are in the order of their difference to the first"
     )
 }
 

@@ -229,7 +229,8 @@ fn e_notes(ranking: &Ranking, pairs: usize) -> Vec<String> {
          {p} < {ALPHA}"
     ));
     notes.push(format!(
-        "95 % interval: of the difference to the first schedule, simultaneous{all} at all numbers of seeds; empty while it is unbounded"
+        "95 % interval: of the difference to the first schedule, simultaneous{all} at all numbers of seeds; empty while it is \
+         unbounded; it can contain 0 although e is significant, because the e-values of all pairs are combined"
     ));
     notes
 }

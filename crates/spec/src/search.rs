@@ -7,7 +7,7 @@ use schedule::tree::{Place, Value};
 use search::{Free, Knots, Method, Settings};
 
 use crate::name::name;
-use crate::protocol::Seeds;
+use crate::protocol::{Purpose, Seeds};
 use crate::yaml;
 
 /// The first seed of the trials of a search, so that more tuning or deciding seeds never change which seeds a search uses.
@@ -34,6 +34,11 @@ impl Search {
     /// The name of the shapes that are tried, as one schedule with many configs.
     pub fn tried(&self) -> String {
         format!("{}-tried", self.name)
+    }
+
+    /// Whether a run chose a shape: one of a shape that was tried, or a tuning run of the one that was found.
+    pub fn chooses(&self, schedule: &str, purpose: Purpose) -> bool {
+        schedule == self.tried() || (schedule == self.name && purpose != Purpose::Decide)
     }
 }
 

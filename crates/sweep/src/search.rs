@@ -157,10 +157,8 @@ pub(crate) fn without_tried(text: &str, rows: Vec<TrialRecord>) -> Vec<TrialReco
     let Some(search) = spec::search::in_text(text) else { return rows };
     let judges = |row: &&TrialRecord| row.purpose == Purpose::Decide;
     let judged: BTreeSet<String> = rows.iter().filter(judges).map(|row| row.schedule.clone()).collect();
-    let tried = search.tried();
-    let searched =
-        |row: &TrialRecord| row.schedule == tried || (row.schedule == search.name && !judges(&row));
-    let shown = |row: &TrialRecord| !searched(row) && (judged.is_empty() || judged.contains(&row.schedule));
+    let chooses = |row: &TrialRecord| search.chooses(&row.schedule, row.purpose);
+    let shown = |row: &TrialRecord| !chooses(row) && (judged.is_empty() || judged.contains(&row.schedule));
     rows.into_iter().filter(shown).collect()
 }
 

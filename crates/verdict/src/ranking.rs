@@ -2,6 +2,7 @@
 //! `warnings` lists what limits the ranking; docs/explanation/methods.md describes the methods.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 
 use spec::looks::Looks;
 use stats::{Choice, cross_fit, summary};
@@ -82,7 +83,7 @@ pub struct Ranking {
     pub budgets: Vec<i64>,
     /// How configs were chosen and judged.
     pub protocol: Protocol,
-    /// The looks at the judging seeds. With them, lines that got more seeds come first.
+    /// The looks at the judging seeds. With them, lines are in the order of their difference to the first.
     pub looks: Option<Looks>,
     /// Whether schedules share seeds, so that differences are between runs of the same seed.
     pub is_paired: bool,
@@ -169,9 +170,26 @@ fn in_order(a: &Candidate, b: &Candidate, direction: Direction) -> Ordering {
     let mean = |candidate: &Candidate| candidate.line.mean.unwrap_or(direction.worst());
     let ((a_empty, a_share), (b_empty, b_share)) = (a.key(), b.key());
     let by_mean = || direction.compare(mean(a), mean(b));
-    // Seeds differ only after looks: a schedule that a look stopped is behind those that it did not.
+    // Seeds differ only after looks: the first schedule is one that no look stopped as worse.
     let by_seeds = b.line.requested().cmp(&a.line.requested());
     a_empty.cmp(&b_empty).then(by_seeds).then(a_share.total_cmp(&b_share)).then_with(by_mean)
+}
+
+/// Sorts all after the first by their mean difference to it on the seeds that both have: means over other seeds can't be compared.
+fn by_difference(all: &mut [Candidate], direction: Direction) {
+    let Some((first, rest)) = all.split_first_mut() else { return };
+    let known: HashMap<i64, f64> =
+        first.line.runs.iter().filter_map(|(seed, x)| Some((*seed, (*x)?))).collect();
+    let difference = |candidate: &Candidate| {
+        let both = candidate.line.runs.iter().filter_map(|(seed, x)| Some((*x)? - known.get(seed)?));
+        let finite: Vec<f64> = both.filter(|difference| difference.is_finite()).collect();
+        summary(&finite).map_or(direction.worst(), |summary| summary.mean)
+    };
+    rest.sort_by(|a, b| {
+        let ((a_empty, a_share), (b_empty, b_share)) = (a.key(), b.key());
+        let by_difference = || direction.compare(difference(a), difference(b));
+        a_empty.cmp(&b_empty).then(a_share.total_cmp(&b_share)).then_with(by_difference)
+    });
 }
 
 /// How the runs of a sweep were chosen and judged.
@@ -209,6 +227,9 @@ pub(crate) fn decided(results: &[RunResult], options: &Options) -> Ranking {
     let candidate = |grid| candidate(grid, results, protocol, (looks.is_some(), has_target));
     let mut all: Vec<Candidate> = grids.iter().filter_map(candidate).collect();
     all.sort_by(|a, b| in_order(a, b, options.metric.direction));
+    if looks.is_some() {
+        by_difference(&mut all, options.metric.direction);
+    }
     let family = judge(&mut all, protocol, looks.as_ref(), options);
     let lines: Vec<Line> = all.into_iter().map(|candidate| candidate.line).collect();
     let p_floor = p_floor(&lines);
@@ -320,8 +341,8 @@ fn judge(all: &mut [Candidate], protocol: Protocol, looks: Option<&Looks>, optio
 }
 
 /// The first schedule and all that are not significantly worse form group 1; the best of the rest starts group 2, and so on. `seeds`
-/// is each schedule's number of seeds: a schedule that a look stopped because it was significantly worse than another one is behind all
-/// that got more seeds.
+/// is each schedule's number of seeds: a schedule that a look stopped because it was significantly worse than another one is not in
+/// group 1, also if a third one is first now.
 fn tie_groups(family: &Family, seeds: &[usize]) -> Vec<usize> {
     let seeds_of = |i: usize| seeds.get(i).copied().unwrap_or(0);
     let is_worse = |i: usize, than: usize| family.verdict(i, than) == Verdict::Worse;
@@ -331,7 +352,8 @@ fn tie_groups(family: &Family, seeds: &[usize]) -> Vec<usize> {
     for group in 1.. {
         let Some(&first) = left.first() else { break };
         left.retain(|&i| {
-            let is_behind = is_worse(i, first) || (seeds_of(first) > seeds_of(i) && was_stopped(i));
+            let is_out = group == 1 && seeds_of(first) > seeds_of(i) && was_stopped(i);
+            let is_behind = is_out || is_worse(i, first);
             if let Some(own) = groups.get_mut(i).filter(|_| !is_behind) {
                 *own = group;
             }

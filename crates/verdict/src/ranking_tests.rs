@@ -1,5 +1,6 @@
 //! Tests of the ranking on made-up results, and simulations with fixed seeds of how often it is wrong.
 
+use spec::looks::Rule;
 use spec::record::Axes;
 
 use super::*;
@@ -51,6 +52,26 @@ fn each_schedule_is_ranked_at_its_own_best_lr() {
     let ranking = plain(&[grid("a", [3.0, 1.0, 2.0], 3), grid("b", [0.5, 4.0, 5.0], 3)].concat());
     let found: Vec<_> = ranking.lines.iter().map(|l| (l.schedule.as_str(), l.base_lr, l.edge)).collect();
     assert_eq!(found, [("b", 0.1, Some(Edge::Low)), ("a", 0.2, None)]);
+}
+
+#[test]
+fn after_looks_the_order_is_that_of_the_differences_to_the_first() {
+    // The last two seeds are easy for all, and only two schedules have them: by its mean, `late` would be before `early`.
+    let runs = |schedule: &'static str, loss: f64, seeds: i64| {
+        (0..seeds + 2).map(move |seed| {
+            let easy = if seed >= 12 { -2.0 } else { 0.0 };
+            let mut run = run(schedule, 0.1, seed, RunState::Done(loss + easy + 0.01 * seed as f64));
+            run.trial.purpose = if seed < 2 { Purpose::Tune } else { Purpose::Decide };
+            run
+        })
+    };
+    let results: Vec<RunResult> =
+        runs("late", 1.5, 12).chain(runs("early", 1.2, 10)).chain(runs("best", 1.0, 12)).collect();
+    let looks = Looks { seeds: (6..=12).collect(), rope: None, rule: Rule::AnyTime };
+    let ranking = rank(&results, &Options { looks: Some(looks), ..Options::default() });
+    let found: Vec<_> = ranking.lines.iter().map(|line| (line.schedule.as_str(), line.requested())).collect();
+    assert_eq!(found, [("best", 12), ("early", 10), ("late", 12)]);
+    assert!(ranking.lines[1].mean > ranking.lines[2].mean);
 }
 
 #[test]

@@ -7,14 +7,21 @@ use spec::protocol::Purpose;
 use spec::trial::{Choice, Data, Dataset, Model, Source, Task, Trial, Workload};
 use store::TrialRecord;
 
-/// The rows of the header. `trial` is one of the trials of the sweep, `rows` are its runs.
-pub(crate) fn about(trial: Option<&Trial>, rows: &[TrialRecord]) -> Vec<(String, String)> {
+/// The rows of the header. `trial` is one of the trials of the sweep, `rows` are its runs, and `text` is its sweep file.
+pub(crate) fn about(trial: Option<&Trial>, rows: &[TrialRecord], text: &str) -> Vec<(String, String)> {
     let mut about: Vec<(&str, String)> = Vec::new();
     if let Some(trial) = trial {
         of_task(&trial.config.task, &mut about);
     }
-    about.push(("seeds", seeds(rows)));
-    about.push(("grid", grid(rows)));
+    let search = spec::search::in_text(text);
+    let is_search =
+        |row: &&TrialRecord| search.as_ref().is_some_and(|search| search.chooses(&row.schedule, row.purpose));
+    let (searched, named): (Vec<&TrialRecord>, Vec<&TrialRecord>) = rows.iter().partition(is_search);
+    about.push(("seeds", seeds(&named)));
+    about.push(("grid", grid(&named)));
+    if !searched.is_empty() {
+        about.push(("search", shapes(&searched)));
+    }
     let ends = rows.iter().filter_map(|row| row.finished_at.or(row.started_at));
     if let Some(last) = ends.max() {
         about.push(("date", minute(last)));
@@ -99,7 +106,7 @@ fn steps(task: &Task) -> String {
 }
 
 /// As in `2 to tune, 8 to decide`.
-fn seeds(rows: &[TrialRecord]) -> String {
+fn seeds(rows: &[&TrialRecord]) -> String {
     let of = |purpose| {
         let seeds = rows.iter().filter(|row| row.purpose == purpose).map(|row| row.seed);
         seeds.collect::<BTreeSet<_>>().len()
@@ -112,13 +119,19 @@ fn seeds(rows: &[TrialRecord]) -> String {
 }
 
 /// As in `15 schedules × 4 lrs`.
-fn grid(rows: &[TrialRecord]) -> String {
+fn grid(rows: &[&TrialRecord]) -> String {
     let schedules: BTreeSet<&str> = rows.iter().map(|row| row.schedule.as_str()).collect();
     let lrs: BTreeSet<u64> = rows.iter().map(|row| row.base_lr.to_bits()).collect();
     let lengths: BTreeSet<i64> = rows.iter().map(|row| row.steps).collect();
     let lengths =
         if lengths.len() > 1 { format!(" × {}", counted(lengths.len(), "length")) } else { String::new() };
     format!("{} × {}{lengths}", counted(schedules.len(), "schedule"), counted(lrs.len(), "lr"))
+}
+
+/// As in `1,998 trials of 104 shapes`.
+fn shapes(rows: &[&TrialRecord]) -> String {
+    let shapes: BTreeSet<&str> = rows.iter().map(|row| row.config_id.as_str()).collect();
+    format!("{} trials of {}", grouped(rows.len() as u64), counted(shapes.len(), "shape"))
 }
 
 /// As in `2026-11-30 06:12 UTC`.

@@ -138,7 +138,7 @@ pub(crate) async fn overview(
         ranked.metric.reported().filter(|name| others.iter().any(|other| other == name)).map(str::to_owned);
     let facts = Facts {
         now,
-        about: about(first.as_ref(), rows),
+        about: about(first.as_ref(), rows, &document.file_text),
         curve_metric: named.clone().unwrap_or_else(|| curve_metric(first.as_ref(), rows).to_owned()),
         curves: others,
         state: situation.state,

@@ -3,6 +3,7 @@
  */
 const scale = (() => {
   const finite = (values) => values.filter((x) => Number.isFinite(x));
+  const sorted = (values) => finite(values).sort((a, b) => a - b);
 
   /** The value below which the share `q` of sorted numbers lies. */
   function quantile(sorted, q) {
@@ -12,7 +13,7 @@ const scale = (() => {
     return sorted[low] + (sorted[Math.ceil(at)] - sorted[low]) * (at - low);
   }
 
-  const median = (values) => quantile(finite(values).sort((a, b) => a - b), 0.5);
+  const median = (values) => quantile(sorted(values), 0.5);
 
   /**
    * A range for curves that diverging runs cannot ruin. A value counts as out of range if it is far above what curves usually
@@ -53,12 +54,27 @@ const scale = (() => {
    * @param {number[][]} groups losses of each schedule, over its lrs
    */
   function optimumRange(groups) {
-    const best = groups.map((values) => Math.min(...finite(values))).filter((x) => Number.isFinite(x)).sort((a, b) => a - b);
+    const best = sorted(groups.map((values) => Math.min(...finite(values))));
     if (!best.length) return null;
-    const all = finite(groups.flat()).sort((a, b) => a - b);
+    const all = sorted(groups.flat());
     const spread = quantile(best, 0.9) - best[0];
     const reach = Math.max(2.5 * spread, 0.25 * Math.abs(best[0]), 1e-9);
     return { low: best[0], high: Math.min(all[all.length - 1], best[0] + reach), full: all[all.length - 1] };
+  }
+
+  /**
+   * The range of the seeds of a ranking: the best value, and of the better half of the groups all but a few bad ones. What is beyond it
+   * is drawn at the edge, with an arrow.
+   * @param {number[][]} groups values of each schedule, the best schedule first
+   */
+  function seedRange(groups, lowerIsBetter) {
+    const known = groups.map(sorted).filter((values) => values.length);
+    if (!known.length) return null;
+    const all = known.flat(), better = known.slice(0, Math.max(2, known.length / 2));
+    const ends = (q) => better.map((values) => quantile(values, q));
+    return lowerIsBetter
+      ? { low: Math.min(...all), high: Math.max(...ends(0.95)) }
+      : { low: Math.min(...ends(0.05)), high: Math.max(...all) };
   }
 
   /** A range with a margin at both ends; never empty. */
@@ -138,5 +154,5 @@ const scale = (() => {
     return out;
   }
 
-  return { finite, quantile, median, robustRange, optimumRange, padded, ticks, logTicks, linear, log, valueAt, union, onto };
+  return { finite, quantile, median, robustRange, optimumRange, seedRange, padded, ticks, logTicks, linear, log, valueAt, union, onto };
 })();

@@ -32,6 +32,17 @@ test("the range near the optimum leaves high losses out", () => {
   assert.equal(scale.optimumRange([[null], []]), null);
 });
 
+test("the range of seeds has the better half, in both directions", () => {
+  const groups = [[0.4, 0.6], [0.5, 0.9], [0.7, 50], [null, 80]];
+  const lower = scale.seedRange(groups, true);
+  assert.equal(lower.low, 0.4);
+  assert.ok(lower.high > 0.85 && lower.high <= 0.9, String(lower.high));
+  const higher = scale.seedRange([[0.9, 0.8], [0.85, 0.7], [0.1, 0.2]], false);
+  assert.equal(higher.high, 0.9);
+  assert.ok(higher.low >= 0.7 && higher.low < 0.72, String(higher.low));
+  assert.equal(scale.seedRange([[null], []], true), null);
+});
+
 test("ticks are round and inside", () => {
   assert.deepEqual(scale.ticks(0, 1, 5), [0, 0.2, 0.4, 0.6, 0.8, 1]);
   assert.deepEqual(scale.logTicks(0.01, 1, 3), [0.01, 0.1, 1]);

@@ -156,27 +156,31 @@ const verdictView = (() => {
   /** The column of dots: all rows on one scale that shows the differences between the good schedules. */
   function dotsOf(overview) {
     const number = format.column(overview.ranking.map((line) => line.mean));
-    const range = scale.optimumRange(overview.ranking.map((line) => line.seeds.map((seed) => seed.value).filter((x) => x !== null)));
+    const values = overview.ranking.map((line) => line.seeds.map((seed) => seed.value).filter((x) => x !== null));
+    const range = scale.seedRange(values, overview.metric.lower_is_better);
     if (!range) return { heading: "Seeds", cell: () => format.NONE };
     const [low, high] = scale.padded(range.low, range.high, 0.02);
     const at = scale.linear(low, high, 8, DOTS - 8);
     return {
       heading: [h("span", "Seeds"), h("span.ends", { "aria-hidden": true }, h("span", number(low)), h("span", number(high)))],
-      cell: (line) => dots(line, at, high, number, overview.verdict.complete),
+      cell: (line) => dots(line, at, [low, high], number, overview.verdict.complete),
     };
   }
 
-  function dots(line, at, high, number, complete) {
+  function dots(line, at, [low, high], number, complete) {
     const known = line.seeds.filter((seed) => seed.value !== null);
-    const label = known.length ? known.map((seed) => `seed ${seed.seed}: ${number(seed.value)}`).join(", ") : "no seed has a result";
+    const tip = (seed) => `seed ${seed.seed}: ${number(seed.value)}`;
+    const label = known.length ? known.map(tip).join(", ") : "no seed has a result";
     const missing = line.seeds.filter((seed) => seed.state === "missing").length;
+    const inside = (x) => Math.min(Math.max(x, low), high);
+    const beyond = (x) => x > high ? `M${DOTS - 8} 7l6 4-6 4z` : x < low ? "M8 7l-6 4 6 4z" : null;
     return h("svg", { class: `dots ${look.colourClass(line.schedule)}`, width: DOTS, height: 22, role: "img", "aria-label": label },
       h("line.base", { x1: 8, x2: DOTS - 8, y1: 11, y2: 11 }),
-      complete && line.low !== null && line.low < high && h("line.interval", { x1: at(line.low), x2: at(Math.min(line.high, high)), y1: 11, y2: 11 }),
-      known.map((seed) => seed.value > high
-        ? h("path.clipped", { d: `M${DOTS - 8} 7l6 4-6 4z`, "data-tip": `seed ${seed.seed}: ${number(seed.value)} (beyond the scale)` })
-        : h("circle", { class: model.state.trials.includes(seed.trial_id) ? "on" : null, cx: at(seed.value), cy: 11, r: 3.5, "data-tip": `seed ${seed.seed}: ${number(seed.value)}`, onclick: () => model.toggle("trials", seed.trial_id) })),
-      line.mean !== null && line.mean <= high && h("line.mean", { x1: at(line.mean), x2: at(line.mean), y1: 3, y2: 19 }),
+      complete && line.low !== null && h("line.interval", { x1: at(inside(line.low)), x2: at(inside(line.high)), y1: 11, y2: 11 }),
+      known.map((seed) => beyond(seed.value)
+        ? h("path.clipped", { d: beyond(seed.value), "data-tip": `${tip(seed)} (beyond the scale)` })
+        : h("circle", { class: model.state.trials.includes(seed.trial_id) ? "on" : null, cx: at(seed.value), cy: 11, r: 3.5, "data-tip": tip(seed), onclick: () => model.toggle("trials", seed.trial_id) })),
+      line.mean !== null && !beyond(line.mean) && h("line.mean", { x1: at(line.mean), x2: at(line.mean), y1: 3, y2: 19 }),
       missing > 0 && !known.length && h("text", { x: 8, y: 15 }, `${missing} missing`));
   }
 
