@@ -63,8 +63,8 @@ const scale = (() => {
   }
 
   /**
-   * The range of the seeds of a ranking: the best value, and of the better half of the groups all but a few bad ones. What is beyond it
-   * is drawn at the edge, with an arrow.
+   * The range of the seeds of a ranking: the best value, and of the better half of the groups all but a few bad ones. Values beyond it
+   * are drawn at the edge, with an arrow.
    * @param {number[][]} groups values of each schedule, the best schedule first
    */
   function seedRange(groups, lowerIsBetter) {
