@@ -14,13 +14,14 @@ pub(crate) fn about(trial: Option<&Trial>, rows: &[TrialRecord], text: &str) -> 
         of_task(&trial.config.task, &mut about);
     }
     let search = spec::search::in_text(text);
-    let is_search =
+    let chooses =
         |row: &&TrialRecord| search.as_ref().is_some_and(|search| search.chooses(&row.schedule, row.purpose));
-    let (searched, named): (Vec<&TrialRecord>, Vec<&TrialRecord>) = rows.iter().partition(is_search);
+    let (choosing, named): (Vec<&TrialRecord>, Vec<&TrialRecord>) = rows.iter().partition(chooses);
     about.push(("seeds", seeds(&named)));
     about.push(("grid", grid(&named)));
-    if !searched.is_empty() {
-        about.push(("search", shapes(&searched)));
+    if let Some(search) = search {
+        let tried = search.tried();
+        about.push(("search", shapes(choosing.into_iter().filter(|row| row.schedule == tried))));
     }
     let ends = rows.iter().filter_map(|row| row.finished_at.or(row.started_at));
     if let Some(last) = ends.max() {
@@ -128,10 +129,14 @@ fn grid(rows: &[&TrialRecord]) -> String {
     format!("{} × {}{lengths}", counted(schedules.len(), "schedule"), counted(lrs.len(), "lr"))
 }
 
-/// As in `1,998 trials of 104 shapes`.
-fn shapes(rows: &[&TrialRecord]) -> String {
-    let shapes: BTreeSet<&str> = rows.iter().map(|row| row.config_id.as_str()).collect();
-    format!("{} trials of {}", grouped(rows.len() as u64), counted(shapes.len(), "shape"))
+/// As in `1,998 trials of 104 shapes`. The axes of a trial are the numbers of its generation and its shape.
+fn shapes<'a>(tried: impl Iterator<Item = &'a TrialRecord>) -> String {
+    let (mut trials, mut shapes) = (0_u64, BTreeSet::new());
+    for row in tried {
+        trials += 1;
+        shapes.insert(row.axes.0.iter().collect::<Vec<_>>());
+    }
+    format!("{} of {}", counted(grouped(trials), "trial"), counted(shapes.len(), "shape"))
 }
 
 /// As in `2026-11-30 06:12 UTC`.
