@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use ::search::{Generation, Proposal};
+use spec::halving::Halving;
 use spec::looks::{Looks, Rule};
 use spec::protocol::{AddedLr, Chosen, Decisions, Look, Outcome, Screened, Seeds};
 use spec::{Plan, Spec};
@@ -15,8 +16,9 @@ use verdict::results::{RunResult, RunState};
 
 use crate::Error;
 use crate::error::joined_messages;
+use crate::halving::Halved;
 use crate::results::{Values, described, result};
-use crate::search;
+use crate::{halving, search};
 
 /// One decision that follows from the results of a round.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +31,15 @@ pub enum Decision {
         laws: Vec<String>,
         /// Schedules without a prediction, which are trained, and the reasons.
         refused: Vec<(String, String)>,
+    },
+    /// After the first tuning seeds, the worse lrs of each schedule get no more; or lrs that were dropped are needed after all.
+    Halved {
+        /// The decision about each lr.
+        halving: Halving,
+        /// Number of tuning seeds that the lrs get that were not dropped.
+        next: u64,
+        /// Number of runs that the dropped lrs would have needed.
+        saved: u64,
     },
     /// The best lr of a schedule is at the edge of its grid, so one more lr beyond the edge is trained.
     Extended {
@@ -126,6 +137,8 @@ impl Next {
 pub struct Later {
     /// Number of those that judge; with planned looks, at most.
     pub runs: u64,
+    /// Number of tuning runs of lrs that halving may drop, at most.
+    pub tuning: u64,
     /// Number of runs of a search, at most.
     pub searched: u64,
     /// Steps of all of them.
@@ -155,10 +168,13 @@ pub fn later(spec: &Spec, plan: &Plan) -> Later {
     let searched = search::trials_left(spec, decisions);
     let runs = |steps: u64| each * schedules.saturating_sub(stopped(decisions, steps));
     let budgets = budgets(spec);
+    let (tuning, tuning_steps) = halving::tuning_left(spec, plan);
     Later {
         runs: budgets.iter().map(|steps| runs(*steps)).sum(),
         steps: budgets.iter().map(|steps| (runs(*steps) + searched) * steps).sum::<u64>()
-            + open_runs(spec, plan).1,
+            + open_runs(spec, plan).1
+            + tuning_steps,
+        tuning,
         searched,
         at_most: looks.is_some(),
         screened: open.map(|screening| (screening.kept(None), screening.candidates.len() as u64)),
@@ -188,6 +204,14 @@ fn stopped(decisions: &Decisions, steps: u64) -> u64 {
     let outcomes = decisions.looks.iter().flat_map(|look| &look.outcomes);
     let stopped = outcomes.filter(|at| at.chosen.steps == steps && at.outcome != Outcome::Continued);
     stopped.count() as u64
+}
+
+/// Number of runs of lrs that extensions and refinements may add to the grids, at most.
+pub fn added_runs(spec: &Spec) -> u64 {
+    let points = spec.runs().len() as u64;
+    let grids = spec.schedules.iter().filter(|schedule| schedule.lrs(spec).len() > 1);
+    let variants: u64 = grids.map(|schedule| schedule.variants.len() as u64).sum();
+    (spec.extend + spec.refine) * variants * points * spec.seeds.choosing()
 }
 
 /// Number of runs with deciding seeds; with planned looks, at most. `first` is the plan of the first round.
@@ -229,6 +253,11 @@ fn next(
     }
     if !decisions.generations.is_empty() {
         return searched(spec, plan, results, (rows, values));
+    }
+    if let Some(Halved { halving, next, saved }) = halving::next(&spec.seeds, &decisions.halvings, results) {
+        let mut decisions = decisions.clone();
+        decisions.halvings.push(halving.clone());
+        return Ok(Some(Next { decisions, new: vec![Decision::Halved { halving, next, saved }] }));
     }
     let new: Vec<(Extension, u64)> = extensions(results)
         .into_iter()

@@ -143,13 +143,13 @@ pub(crate) fn seeds(results: &[RunResult], wanted: &[Purpose]) -> Vec<i64> {
     of.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// Groups the results of one budget by schedule and config, in the order of first appearance.
+/// Groups the results of one budget by schedule and config, in the order of first appearance. Without lrs that were dropped.
 pub fn grids(results: &[RunResult], steps: i64) -> Vec<Grid<'_>> {
     let mut grids: Vec<Grid<'_>> = Vec::new();
     let mut known: BTreeMap<&str, usize> = BTreeMap::new();
     let mut configs: BTreeMap<(usize, &str), usize> = BTreeMap::new();
     let mut seen: BTreeSet<(usize, usize, i64)> = BTreeSet::new();
-    for run in results.iter().filter(|run| run.trial.steps == steps) {
+    for run in results.iter().filter(|run| run.trial.steps == steps && run.trial.purpose != Purpose::Dropped) {
         let at = *known.entry(&run.trial.schedule).or_insert_with(|| {
             grids.push(Grid { schedule: &run.trial.schedule, configs: Vec::new() });
             grids.len() - 1
