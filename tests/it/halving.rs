@@ -117,10 +117,7 @@ fn two_processes_and_shards_decide_the_same() {
     alone.run(&["h.yaml", "-q"]).exits(0);
     let wanted = decisions(&alone);
     let both = sandbox();
-    let mut other = both.command(&["h.yaml", "-q"]);
-    let other = other.spawn().expect("the binary starts");
-    both.run(&["h.yaml", "-q"]).exits(0);
-    assert!(other.wait_with_output().expect("it ends").status.success());
+    both.run_in_two_processes("h.yaml");
     assert_eq!(decisions(&both), wanted);
 
     let merged = sandbox();

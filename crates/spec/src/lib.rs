@@ -9,6 +9,7 @@ mod config;
 mod data;
 mod duplicates;
 pub mod event;
+mod fitted;
 pub mod halving;
 mod id;
 pub mod json;

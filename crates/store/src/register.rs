@@ -25,15 +25,18 @@ const CHUNK: usize = 200;
 pub(crate) async fn write(mut conn: Conn<'_>, plan: &Plan, keep_recency: bool) -> Result<bool, Fault> {
     let planned = planned_seeds(conn.reborrow(), &plan.name).await?;
     sweep(conn.reborrow(), plan, keep_recency).await?;
-    let wanted = cells(plan);
-    let is_new = Cell::read(conn.reborrow(), &plan.name).await? != wanted;
+    let (stored, wanted) = (Cell::read(conn.reborrow(), &plan.name).await?, cells(plan));
+    let is_new = stored != wanted;
     if is_new {
-        for chunk in plan.trials.chunks(CHUNK) {
+        // The trials of a stored cell exist.
+        let known: HashSet<&str> = stored.iter().map(|cell| cell.trial_id.as_str()).collect();
+        let new: Vec<&Trial> = plan.trials.iter().filter(|trial| !known.contains(trial.id.as_str())).collect();
+        for chunk in new.chunks(CHUNK) {
             let records = chunk.iter().map(|trial| record(&plan.name, trial));
             records::queue(conn.reborrow(), records.collect::<Result<Vec<_>, Fault>>()?).await?;
         }
         record_look(conn.reborrow(), plan, planned.as_ref()).await?;
-        Cell::replace(conn.reborrow(), &plan.name, wanted).await?;
+        Cell::update(conn.reborrow(), &plan.name, &stored, wanted).await?;
         stage_groups(conn.reborrow(), &plan.name).await?;
     }
     Promotion::replace(conn, &plan.name, promotions(plan)?).await?;

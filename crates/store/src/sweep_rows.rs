@@ -30,11 +30,31 @@ impl Cell {
         on!(conn, c => sqlx::query_as(sql).bind(sweep).fetch_all(c).await)
     }
 
+    /// Makes the `stored` cells of a sweep the `wanted` ones. Cells that only follow after the stored ones are added, because a round of a
+    /// search adds few to many.
+    pub(crate) async fn update(
+        mut conn: Conn<'_>,
+        sweep: &str,
+        stored: &[Self],
+        mut wanted: Vec<Self>,
+    ) -> Result<(), Fault> {
+        if !wanted.starts_with(stored) {
+            return Self::replace(conn, sweep, wanted).await;
+        }
+        let sql = "DELETE FROM stage_groups WHERE sweep = $1";
+        on!(conn.reborrow(), c => sqlx::query(sql).bind(sweep).execute(c).await.map(|_| ()))?;
+        Self::insert(conn, sweep, wanted.split_off(stored.len())).await
+    }
+
     /// Replaces the cells of a sweep.
     pub(crate) async fn replace(mut conn: Conn<'_>, sweep: &str, cells: Vec<Self>) -> Result<(), Fault> {
         for sql in ["DELETE FROM cells WHERE sweep = $1", "DELETE FROM stage_groups WHERE sweep = $1"] {
             on!(conn.reborrow(), c => sqlx::query(sql).bind(sweep).execute(c).await.map(|_| ()))?;
         }
+        Self::insert(conn, sweep, cells).await
+    }
+
+    async fn insert(conn: Conn<'_>, sweep: &str, cells: Vec<Self>) -> Result<(), Fault> {
         let head = "
             INSERT INTO cells (sweep, position, schedule, base_lr, trial_id, repeats, purpose, dropped, stage_group)";
         let rows = cells.into_iter().map(|cell| {

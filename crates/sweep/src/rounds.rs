@@ -7,8 +7,9 @@ use ::search::{Generation, Proposal};
 use spec::halving::Halving;
 use spec::looks::{Looks, Rule};
 use spec::protocol::{AddedLr, Chosen, Decisions, Look, Outcome, Screened, Seeds};
+use spec::search::Search;
 use spec::{Plan, Spec};
-use store::{Status, TrialRecord};
+use store::TrialRecord;
 use verdict::looks::at_look;
 use verdict::promote::{Extension, extensions, promotions};
 use verdict::refine::{GridCost, Refinement, Unrefined, grid_costs, refinements};
@@ -233,7 +234,7 @@ pub(crate) fn may_extend_now(spec: &Spec, decisions: &Decisions) -> bool {
 
 /// Whether every run of the plan has ended.
 pub(crate) fn is_complete(plan: &Plan, rows: &[TrialRecord]) -> bool {
-    results(plan, rows, &Values::default()).is_some()
+    all_ended(plan, &ended(rows))
 }
 
 /// The next round that follows from the results of all runs of a plan. `None` when everything is decided.
@@ -318,7 +319,7 @@ pub fn search_progress(
     }
     let decisions = Decisions { added: decided.decisions.added, ..Decisions::default() };
     let grid = Next { decisions, new: Vec::new() }.plan(spec)?;
-    match results(&grid, rows, values) {
+    match results((spec, &grid), rows, values) {
         Some(results) => search::progress(spec, &grid, &results, (rows, values)),
         None => Ok(None),
     }
@@ -364,7 +365,7 @@ pub fn decide(
     (rows, values): (&[TrialRecord], &Values),
     each: &mut dyn FnMut(&Decision),
 ) -> Result<Plan, Error> {
-    let mut ended = results(&plan, rows, values);
+    let mut ended = results((spec, &plan), rows, values);
     if let Some(ended) = ended.as_ref().filter(|ended| values.is_unknown(ended)) {
         return Err(values.unknown(&plan.name, ended));
     }
@@ -374,7 +375,7 @@ pub fn decide(
         fault::point("promotion.before").map_err(Error::failed)?;
         next.new.iter().for_each(&mut *each);
         plan = next.plan(spec)?;
-        ended = results(&plan, rows, values);
+        ended = results((spec, &plan), rows, values);
     }
     Ok(plan)
 }
@@ -467,15 +468,19 @@ fn looked(
     Some(Next { decisions, new: vec![Decision::Looked { rule: looks.rule, look, next: *next, saved }] })
 }
 
-/// The results of a plan's runs. `None` if some have not ended.
-fn results(plan: &Plan, rows: &[TrialRecord], values: &Values) -> Option<Vec<RunResult>> {
-    let known: HashMap<&str, &TrialRecord> = rows
-        .iter()
-        .filter(|row| matches!(row.status, Status::Done | Status::Diverged))
-        .map(|row| (row.trial_id.as_str(), row))
-        .collect();
-    let mut all = Vec::with_capacity(plan.cells.len());
-    for cell in &plan.cells {
+/// The results of a plan's runs, without those of the shapes that a search tries, which [`search`] reads itself. `None` if some have not ended.
+fn results(
+    (spec, plan): (&Spec, &Plan),
+    rows: &[TrialRecord],
+    values: &Values,
+) -> Option<Vec<RunResult>> {
+    let known = ended(rows);
+    if !all_ended(plan, &known) {
+        return None;
+    }
+    let tried = spec.search.as_ref().map(Search::tried);
+    let mut all = Vec::new();
+    for cell in plan.cells.iter().filter(|cell| tried.as_deref() != Some(cell.schedule.as_str())) {
         let trial = plan.trials.get(cell.trial)?;
         let row = known.get(trial.id.as_str())?;
         let row = TrialRecord {
@@ -489,4 +494,14 @@ fn results(plan: &Plan, rows: &[TrialRecord], values: &Values) -> Option<Vec<Run
         all.push(found);
     }
     Some(all)
+}
+
+/// The rows of the runs that have ended, by trial.
+fn ended(rows: &[TrialRecord]) -> HashMap<&str, &TrialRecord> {
+    rows.iter().filter(|row| row.is_over()).map(|row| (row.trial_id.as_str(), row)).collect()
+}
+
+/// Whether every run of the plan has ended. The latest runs are last, and are missing most often.
+fn all_ended(plan: &Plan, known: &HashMap<&str, &TrialRecord>) -> bool {
+    plan.trials.iter().rev().all(|trial| known.contains_key(trial.id.as_str()))
 }

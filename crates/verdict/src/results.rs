@@ -35,14 +35,21 @@ pub enum RunState {
     Failed,
 }
 
-impl RunResult {
-    /// The cost that its config is chosen by; `None` if it has not ended.
-    pub fn loss(&self) -> Option<f64> {
-        match self.state {
+impl RunState {
+    /// The cost that a config is chosen by; `None` if the run has not ended.
+    pub fn loss(self) -> Option<f64> {
+        match self {
             RunState::Done(cost) | RunState::Unreached(cost) | RunState::Unreported(cost) => Some(cost),
             RunState::Diverged => Some(f64::INFINITY),
             RunState::Missing | RunState::Failed => None,
         }
+    }
+}
+
+impl RunResult {
+    /// The cost that its config is chosen by; `None` if it has not ended.
+    pub fn loss(&self) -> Option<f64> {
+        self.state.loss()
     }
 
     /// The value that its schedule is judged by; `None` if it has not ended.
