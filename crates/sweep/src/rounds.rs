@@ -269,7 +269,10 @@ fn next(
     let (between, ended) = refined(spec, decisions, results, &new);
     Ok(match spec.seeds {
         _ if !new.is_empty() || !between.is_empty() => Some(with_lrs(spec, decisions, new, between)),
-        _ if spec.search.is_some() => return searched(spec, plan, results, (rows, values)),
+        _ if spec.search.is_some() => {
+            let next = searched(spec, plan, results, (rows, values))?;
+            next.map(|next| Next { new: ended.into_iter().chain(next.new).collect(), ..next })
+        }
         Seeds::Split { .. } => chosen(spec, decisions, results, ended),
         Seeds::Each { .. } => looked(spec, decisions, &promotions(results), (results, values)),
         Seeds::All(_) => None,
