@@ -228,7 +228,8 @@ fn decisions_survive_kills(file: &str, kinds: &[&str]) {
     let reference = sandbox();
     let (points, _) = undisturbed(&reference);
     let wanted = content(&reference);
-    let decided = reference.texts("select distinct kind from promotions where kind != 'chosen' order by kind");
+    let decided =
+        reference.texts("select distinct kind from promotions where kind != 'chosen' order by kind");
     assert_eq!(decided, kinds);
     let mut faults = Vec::new();
     for (point, times) in points.iter().filter(|(point, _)| fault::POINTS.contains(&point.as_str())) {
@@ -298,7 +299,8 @@ fn a_kill_while_lrs_are_refined_leads_to_the_same_decisions() {
 #[cfg(unix)]
 fn a_kill_at_a_screening_leads_to_the_same_decisions() {
     let others = "  half: {kind: multistep, at: [\"50%\"], gamma: 0.1}\n  square: {kind: polynomial, power: 2, to: 0}\n  cosine: {kind: cosine, to: 0}\n";
-    let file = format!("{QUADRATIC}{others}").replace("extend: 1", "extend: false\nscreen: {keep: 1, learn: 3}");
+    let file =
+        format!("{QUADRATIC}{others}").replace("extend: 1", "extend: false\nscreen: {keep: 1, learn: 3}");
     let file = file.replace("[0.05, 0.1, 0.2, 0.4, 0.8]", "[0.1, 0.2]").replace("tune: 8", "tune: 2");
     decisions_survive_kills(&file, &["kept", "learned", "left_out"]);
 }

@@ -52,7 +52,10 @@ fn only_the_better_lrs_get_more_tuning_seeds_and_the_others_are_not_ranked() {
     let json = sandbox.run(&["plan", "h.yaml", "--no-probe", "--format", "json"]).exits(0).json();
     assert_eq!((&json["tuning_trials"], &json["added_trials"]), (&36.into(), &16.into()));
     let screen = sandbox.run(&["h.yaml"]).exits(0).stderr;
-    assert!(screen.contains("; then at most 36 more tuning runs of the better lrs; then 18 deciding runs"), "{screen}");
+    assert!(
+        screen.contains("; then at most 36 more tuning runs of the better lrs; then 18 deciding runs"),
+        "{screen}"
+    );
     assert!(screen.contains("halving after 1 tuning seed: constant (60 steps) drops lr "), "{screen}");
     assert!(screen.contains("; the others continue to 2, ") && screen.contains(" runs saved"), "{screen}");
     assert!(screen.contains("halving after 2 tuning seeds: "), "{screen}");
@@ -61,7 +64,10 @@ fn only_the_better_lrs_get_more_tuning_seeds_and_the_others_are_not_ranked() {
     let restored = count(&sandbox, "from promotions where kind = 'restored'");
     assert!(dropped > restored + 4, "{dropped} dropped, {restored} restored");
     // A dropped lr keeps its runs in the store, and has fewer than the others.
-    assert_eq!(count(&sandbox, "from (select distinct schedule, base_lr from cells where dropped = 1)"), dropped - restored);
+    assert_eq!(
+        count(&sandbox, "from (select distinct schedule, base_lr from cells where dropped = 1)"),
+        dropped - restored
+    );
     let few = "from (select schedule, base_lr, count(*) as runs from cells where purpose = 'tune' group by schedule, base_lr, dropped
         having runs > 2 and dropped = 1 or runs != 4 and dropped = 0)";
     assert_eq!(count(&sandbox, few), 0);
@@ -102,13 +108,27 @@ fn the_chosen_lrs_are_those_of_all_seeds() {
     // The audit replays the rule on these complete runs.
     let audit = full.run(&["audit", "--format", "json"]).exits(0).json();
     let rule = |name: &str| {
-        audit.as_array().expect("rows").iter().find(|row| row["rule"] == name).unwrap_or_else(|| panic!("{audit}")).clone()
+        audit
+            .as_array()
+            .expect("rows")
+            .iter()
+            .find(|row| row["rule"] == name)
+            .unwrap_or_else(|| panic!("{audit}"))
+            .clone()
     };
     let by_seeds = rule("lr halving by seeds");
-    assert_eq!((&by_seeds["keeps_winner"], &by_seeds["dropped"], &by_seeds["regret"]), (&true.into(), &0.into(), &0.0.into()));
+    assert_eq!(
+        (&by_seeds["keeps_winner"], &by_seeds["dropped"], &by_seeds["regret"]),
+        (&true.into(), &0.into(), &0.0.into())
+    );
     assert!(by_seeds["share_saved"].as_f64().is_some_and(|share| share > 0.2), "{by_seeds}");
     assert!(rule("lr halving at a third")["share_saved"].as_f64().is_some_and(|share| share > 0.2));
-    assert!(full.run(&["audit"]).exits(0).stdout.contains("lr halving: only the better half of each schedule's lrs"));
+    assert!(
+        full.run(&["audit"])
+            .exits(0)
+            .stdout
+            .contains("lr halving: only the better half of each schedule's lrs")
+    );
 }
 
 #[test]
@@ -128,7 +148,7 @@ fn two_processes_and_shards_decide_the_same() {
         let store = part.path("runs");
         merged.run(&["merge", store.to_str().expect("a path"), "-q"]).exits(0);
     }
-    assert_eq!(count(&merged, "from trials where status = 'done'") , 12, "the first round is stored");
+    assert_eq!(count(&merged, "from trials where status = 'done'"), 12, "the first round is stored");
     merged.run(&["h.yaml", "-q"]).exits(0);
     assert_eq!(decisions(&merged), wanted);
 }
@@ -143,9 +163,21 @@ fn a_file_with_mistakes_is_refused() {
     };
     refused("tune: 4", "tune: 1", "lrs are dropped after the first tuning seed, but there is only one");
     refused("halving: true", "halving: 3", "expected `true` or `false`");
-    refused("{tune: 4, decide: 6, halving: true}", "{each: 4, halving: true}", "can't be combined with `each`");
+    refused(
+        "{tune: 4, decide: 6, halving: true}",
+        "{each: 4, halving: true}",
+        "can't be combined with `each`",
+    );
     let other = ", halving: true}\nscreen: {keep: 1}";
-    refused(", halving: true}", other, "`halving` can't be combined with `screen`, which needs all tuning seeds of every lr");
+    refused(
+        ", halving: true}",
+        other,
+        "`halving` can't be combined with `screen`, which needs all tuning seeds of every lr",
+    );
     let other = ", halving: true}\nsearch: {knots: 3, trials: 400}";
-    refused(", halving: true}", other, "`halving` can't be combined with `search`, which needs all tuning seeds of every lr");
+    refused(
+        ", halving: true}",
+        other,
+        "`halving` can't be combined with `search`, which needs all tuning seeds of every lr",
+    );
 }

@@ -122,7 +122,9 @@ fn a_killed_search_ends_as_an_undisturbed_one_with_any_number_of_workers() {
 #[cfg(unix)]
 fn a_search_starts_from_refined_lrs() {
     let refined = |sandbox: &Sandbox| {
-        let file = FILE.replace("extend: false", "extend: false\nrefine: 1").replace("[0.25, 0.5]", "[0.1, 0.4, 1.6]");
+        let file = FILE
+            .replace("extend: false", "extend: false\nrefine: 1")
+            .replace("[0.25, 0.5]", "[0.1, 0.4, 1.6]");
         sandbox.write("s.yaml", file);
     };
     let undisturbed = Sandbox::new();
@@ -130,14 +132,22 @@ fn a_search_starts_from_refined_lrs() {
     let output = undisturbed.run(&["search", "s.yaml"]).exits(0);
     let said = |text: &str| output.stderr.find(text).unwrap_or_else(|| panic!("{text}: {}", output.stderr));
     assert!(said(" is lowest at ") < said("after 1 lr between those of the grid"));
-    assert!(said("after 1 lr between those of the grid") < said("search: begins with 2 shapes of named schedules"));
+    assert!(
+        said("after 1 lr between those of the grid")
+            < said("search: begins with 2 shapes of named schedules")
+    );
     let lrs = undisturbed.query("select base_lr from promotions where kind = 'refined'");
-    let lrs: Vec<f64> = lrs.as_array().expect("rows").iter().filter_map(|row| row["base_lr"].as_f64()).collect();
+    let lrs: Vec<f64> =
+        lrs.as_array().expect("rows").iter().filter_map(|row| row["base_lr"].as_f64()).collect();
     assert!(!lrs.is_empty());
     // A shape has the highest of its lrs as its base lr, which for `constant` and `linear` is the refined one.
     let starts = undisturbed.query("select distinct c.base_lr from cells as c join trials as t using (trial_id) where c.schedule = 'found-tried' and t.seed = 1000000 order by c.position");
-    let starts: Vec<f64> = starts.as_array().expect("rows").iter().filter_map(|row| row["base_lr"].as_f64()).collect();
-    assert!(lrs.iter().any(|lr| starts.iter().any(|start| (start / lr - 1.0).abs() < 0.02)), "{lrs:?} {starts:?}");
+    let starts: Vec<f64> =
+        starts.as_array().expect("rows").iter().filter_map(|row| row["base_lr"].as_f64()).collect();
+    assert!(
+        lrs.iter().any(|lr| starts.iter().any(|start| (start / lr - 1.0).abs() < 0.02)),
+        "{lrs:?} {starts:?}"
+    );
     for fault in ["promotion.before:1:kill", "promotion.after:2:kill", "promotion.before:3:kill"] {
         let sandbox = Sandbox::new();
         refined(&sandbox);

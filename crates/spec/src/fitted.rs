@@ -12,7 +12,14 @@ pub(crate) type Hashed = (Arc<Config>, blake3::Hash);
 
 /// The known configs of the shapes for one task. Copies share them. It only saves time, so all are equal.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Fitted(Arc<Mutex<Option<(Task, HashMap<Vec<u64>, Hashed>)>>>);
+pub(crate) struct Fitted(Arc<Mutex<Option<Known>>>);
+
+#[derive(Debug)]
+struct Known {
+    task: Task,
+    /// By the bits of the shape.
+    configs: HashMap<Vec<u64>, Hashed>,
+}
 
 impl PartialEq for Fitted {
     fn eq(&self, _: &Self) -> bool {
@@ -32,10 +39,11 @@ impl Fitted {
         fit: impl FnOnce() -> Result<Hashed, E>,
     ) -> Result<Hashed, E> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.as_ref().is_none_or(|(of, _)| of != task) {
+        if known.as_ref().is_none_or(|known| known.task != *task) {
             *known = None;
         }
-        let (_, configs) = known.get_or_insert_with(|| (task.clone(), HashMap::new()));
+        let Known { configs, .. } =
+            known.get_or_insert_with(|| Known { task: task.clone(), configs: HashMap::new() });
         let key = bits(proposal);
         if let Some((config, hash)) = configs.get(&key) {
             return Ok((Arc::clone(config), *hash));

@@ -56,13 +56,14 @@ pub struct Tuned {
 
 /// The numbers of tuning seeds after which lrs are dropped: 1, 2, 4, ..., below the number of all.
 pub fn rungs(all: usize) -> Vec<usize> {
-    std::iter::successors(Some(1_usize), |seeds| seeds.checked_mul(2)).take_while(|seeds| *seeds < all).collect()
+    std::iter::successors(Some(1_usize), |seeds| seeds.checked_mul(2))
+        .take_while(|seeds| *seeds < all)
+        .collect()
 }
 
 /// The tuning seeds of an lr after these decisions, of `all` that a sweep has. An lr that was added after them gets all.
 pub(crate) fn tuned(halvings: &[Halving], (schedule, steps, base_lr): (&str, u64, f64), all: usize) -> Tuned {
-    let is_own =
-        |at: &&AtHalving| at.schedule == schedule && at.steps == steps && at.base_lr == base_lr;
+    let is_own = |at: &&AtHalving| at.schedule == schedule && at.steps == steps && at.base_lr == base_lr;
     let mut dropped_after = None;
     for halving in halvings {
         match halving.outcomes.iter().find(is_own).map(|at| at.fate) {
@@ -107,7 +108,10 @@ mod tests {
         assert_eq!(seeds(&all, 0.1), (4, false));
         all.push(Halving { seeds: 4, outcomes: vec![at(0.1, Fate::Survives)] });
         // An lr that was added later, or that another schedule has, gets all seeds.
-        assert_eq!((seeds(&all, 0.1), seeds(&all, 0.2), seeds(&all, 0.8)), ((5, false), (5, false), (1, true)));
+        assert_eq!(
+            (seeds(&all, 0.1), seeds(&all, 0.2), seeds(&all, 0.8)),
+            ((5, false), (5, false), (1, true))
+        );
         all.push(Halving { seeds: 5, outcomes: vec![at(0.8, Fate::Restored)] });
         assert_eq!(seeds(&all, 0.8), (5, false));
         assert_eq!(tuned(&all, ("b", 10, 0.8), 5), Tuned { seeds: 5, is_dropped: false });

@@ -302,7 +302,8 @@ fn halving_with_others(spec: &Spec, seeds: &Tree) -> Option<Problem> {
         (None, Some(_)) => "screen",
         (None, None) => return None,
     };
-    let message = format!("`halving` can't be combined with `{other}`, which needs all tuning seeds of every lr");
+    let message =
+        format!("`halving` can't be combined with `{other}`, which needs all tuning seeds of every lr");
     let place = seeds.get("halving").map_or(seeds.place, |halving| halving.place);
     Some(Problem::new(place, "seeds.halving", message).with_hint("remove one of them"))
 }

@@ -93,7 +93,9 @@ impl Which<'_> {
 
     fn selected(self) -> String {
         let columns = COLUMNS.iter().filter_map(|column| match (column.source, self) {
-            (Source::Cell, Self::Cells(_) | Self::CellsFrom(..) | Self::Runs(_)) if column.name == "purpose" => {
+            (Source::Cell, Self::Cells(_) | Self::CellsFrom(..) | Self::Runs(_))
+                if column.name == "purpose" =>
+            {
                 Some("CASE WHEN c.dropped = 1 THEN 'dropped' ELSE c.purpose END AS purpose".to_owned())
             }
             (Source::PerSweep | Source::Cell, Self::Cells(_) | Self::CellsFrom(..) | Self::Runs(_)) => {

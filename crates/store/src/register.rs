@@ -30,7 +30,8 @@ pub(crate) async fn write(mut conn: Conn<'_>, plan: &Plan, keep_recency: bool) -
     if is_new {
         // The trials of a stored cell exist.
         let known: HashSet<&str> = stored.iter().map(|cell| cell.trial_id.as_str()).collect();
-        let new: Vec<&Trial> = plan.trials.iter().filter(|trial| !known.contains(trial.id.as_str())).collect();
+        let new: Vec<&Trial> =
+            plan.trials.iter().filter(|trial| !known.contains(trial.id.as_str())).collect();
         for chunk in new.chunks(CHUNK) {
             let records = chunk.iter().map(|trial| record(&plan.name, trial));
             records::queue(conn.reborrow(), records.collect::<Result<Vec<_>, Fault>>()?).await?;
@@ -206,14 +207,15 @@ fn cells(plan: &Plan) -> Vec<Cell> {
         // The index is valid in every plan.
         let (trial, stage_group) = (plan.trials.get(cell.trial)?, *groups.get(cell.trial)?);
         let is_dropped = cell.purpose == Purpose::Dropped;
+        // Before its lr was dropped, the run chose.
+        let purpose = if is_dropped { Purpose::Tune } else { cell.purpose };
         Some(Cell {
             position,
             schedule: cell.schedule.clone(),
             base_lr: trial.config.base_lr,
             trial_id: trial.id.clone(),
             repeats: i64::from(!seen.insert((cell.schedule.as_str(), cell.trial))),
-            // A run whose lr was dropped has chosen before.
-            purpose: if is_dropped { Purpose::Tune } else { cell.purpose }.name().to_owned(),
+            purpose: purpose.name().to_owned(),
             dropped: i64::from(is_dropped),
             stage_group,
         })

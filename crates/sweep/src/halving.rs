@@ -46,7 +46,10 @@ fn configs_dropped(halving: &Halving, results: &[RunResult]) -> usize {
         })
     };
     let dropped = results.iter().filter(is_dropped);
-    dropped.map(|run| (run.trial.schedule.as_str(), run.trial.config_id.as_str())).collect::<HashSet<_>>().len()
+    dropped
+        .map(|run| (run.trial.schedule.as_str(), run.trial.config_id.as_str()))
+        .collect::<HashSet<_>>()
+        .len()
 }
 
 /// Number of tuning runs that follow after the round of this plan, if no lr is dropped, and of their steps.

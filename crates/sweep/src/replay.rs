@@ -33,7 +33,8 @@ pub async fn replay(
 ) -> Result<Result<Replayed, String>, Error> {
     // Deciding runs are those of chosen configs only.
     let chooses = |row: &&TrialRecord| matches!(row.purpose, Purpose::All | Purpose::Tune);
-    let rows: Vec<TrialRecord> = rows.iter().filter(|row| row.steps == steps && chooses(row)).cloned().collect();
+    let rows: Vec<TrialRecord> =
+        rows.iter().filter(|row| row.steps == steps && chooses(row)).cloned().collect();
     let screen = Screen { keep: 0, learn: LEARN, baseline: None };
     let screening = Screening::of(candidates(reader, &rows).await?, &screen);
     if screening.candidates.is_empty() {

@@ -472,11 +472,7 @@ fn looked(
 }
 
 /// The results of a plan's runs, without those of the shapes that a search tries, which [`search`] reads itself. `None` if some have not ended.
-fn results(
-    (spec, plan): (&Spec, &Plan),
-    rows: &[TrialRecord],
-    values: &Values,
-) -> Option<Vec<RunResult>> {
+fn results((spec, plan): (&Spec, &Plan), rows: &[TrialRecord], values: &Values) -> Option<Vec<RunResult>> {
     let known = ended(rows);
     if !all_ended(plan, &known) {
         return None;

@@ -23,7 +23,8 @@ impl Score {
     fn of(losses: impl Iterator<Item = f64>) -> Self {
         let all: Vec<f64> = losses.collect();
         let finite: Vec<f64> = all.iter().copied().filter(|loss| loss.is_finite()).collect();
-        let mean = if finite.is_empty() { f64::INFINITY } else { finite.iter().sum::<f64>() / finite.len() as f64 };
+        let mean =
+            if finite.is_empty() { f64::INFINITY } else { finite.iter().sum::<f64>() / finite.len() as f64 };
         let diverged = if all.is_empty() { 1.0 } else { 1.0 - finite.len() as f64 / all.len() as f64 };
         Self { diverged, mean }
     }
@@ -51,7 +52,8 @@ fn survive(grid: &Grid<'_>, lrs: &[f64], score: impl Fn(&Config<'_>) -> Score) -
     let scores: Vec<Option<Score>> =
         lrs.iter().map(|lr| best(grid, &[*lr], &score).map(|(_, score)| score)).collect();
     let mut order: Vec<usize> = (0..lrs.len()).collect();
-    let of = |i: &usize| scores.get(*i).copied().flatten().unwrap_or(Score { diverged: 1.0, mean: f64::INFINITY });
+    let of =
+        |i: &usize| scores.get(*i).copied().flatten().unwrap_or(Score { diverged: 1.0, mean: f64::INFINITY });
     // The sort is stable: of equal lrs the lowest comes first.
     order.sort_by(|a, b| of(a).compared(&of(b)));
     let better = order.len().div_ceil(2);
@@ -192,17 +194,15 @@ pub const LR_HALVING: &str = "lr halving";
 const FEWEST_LRS: usize = 3;
 
 /// Replays successive halving of lrs on complete runs of one length: by seeds, as a sweep does it, and by the losses after the first third of the
-/// first seed's runs, which no sweep does. `None` if nothing could be dropped.
+/// first seed's runs, which no sweep does. Empty if nothing could be dropped.
 pub fn replay(results: &[RunResult], traces: &[Trace], steps: i64) -> Vec<Audit> {
     let length = steps.unsigned_abs();
     let by_seeds = Rule { rungs: &rungs, score: &last, spent: &|rung| rung as u64 * length };
-    let mut all: Vec<Audit> =
-        audit("by seeds", results, steps, &by_seeds).into_iter().collect();
+    let mut all: Vec<Audit> = audit("by seeds", results, steps, &by_seeds).into_iter().collect();
     if let Some(at) = evaluation_at(traces, length / 3) {
         let early = |config: &Config<'_>, seeds: &[i64]| {
-            let own = traces.iter().filter(|trace| {
-                trace.config_id == config.id && seeds.contains(&trace.seed)
-            });
+            let own =
+                traces.iter().filter(|trace| trace.config_id == config.id && seeds.contains(&trace.seed));
             Score::of(own.take(seeds.len()).map(|trace| trace.at(at)))
         };
         let midway = Rule { rungs: &|seeds| vec![1_usize.min(seeds)], score: &early, spent: &|_| at };
@@ -218,7 +218,8 @@ fn audit(name: &str, results: &[RunResult], steps: i64, rule: &Rule<'_>) -> Opti
     }
     let mut courses = Vec::new();
     for grid in &grids {
-        let runs: Vec<RunResult> = grid.configs.iter().flat_map(|config| &config.runs).map(|run| (*run).clone()).collect();
+        let runs: Vec<RunResult> =
+            grid.configs.iter().flat_map(|config| &config.runs).map(|run| (*run).clone()).collect();
         let seeds = seeds(&runs, &[Purpose::All, Purpose::Tune]);
         if seeds.len() < 2 {
             return None;
@@ -226,15 +227,21 @@ fn audit(name: &str, results: &[RunResult], steps: i64, rule: &Rule<'_>) -> Opti
         courses.push((grid.schedule, course(grid, &seeds, steps.unsigned_abs(), rule)?));
     }
     let is_wrong = |course: &Course| course.chosen.0 != course.full.0;
-    let first = courses.iter().min_by(|(_, a), (_, b)| a.full.1.compared(&b.full.1)).map(|(_, course)| course)?;
-    let lowest = |of: fn(&Course) -> f64| courses.iter().map(|(_, course)| of(course)).fold(f64::INFINITY, f64::min);
+    let first =
+        courses.iter().min_by(|(_, a), (_, b)| a.full.1.compared(&b.full.1)).map(|(_, course)| course)?;
+    let lowest =
+        |of: fn(&Course) -> f64| courses.iter().map(|(_, course)| of(course)).fold(f64::INFINITY, f64::min);
     let sum = |of: fn(&Course) -> u64| courses.iter().map(|(_, course)| of(course)).sum::<u64>();
     let count = |of: fn(&Course) -> usize| courses.iter().map(|(_, course)| of(course)).sum::<usize>();
     Some(Audit {
         rule: format!("{LR_HALVING} {name}"),
         stopped: (count(|course| course.stopped), count(|course| course.runs)),
         saved: (sum(|course| course.saved), sum(|course| course.all)),
-        dropped: courses.iter().filter(|(_, course)| is_wrong(course)).map(|(name, _)| (*name).to_owned()).collect(),
+        dropped: courses
+            .iter()
+            .filter(|(_, course)| is_wrong(course))
+            .map(|(name, _)| (*name).to_owned())
+            .collect(),
         keeps_winner: !is_wrong(first),
         regret: lowest(|course| course.chosen.1.mean) - lowest(|course| course.full.1.mean),
     })
@@ -262,7 +269,10 @@ mod tests {
             let state = if loss.is_finite() { RunState::Done(loss) } else { RunState::Diverged };
             RunResult { trial, state, score: None }
         };
-        losses.iter().flat_map(|(lr, of)| of.iter().enumerate().map(move |(seed, loss)| run(*lr, seed, *loss))).collect()
+        losses
+            .iter()
+            .flat_map(|(lr, of)| of.iter().enumerate().map(move |(seed, loss)| run(*lr, seed, *loss)))
+            .collect()
     }
 
     fn fates(halving: &Halving, fate: Fate) -> Vec<f64> {
@@ -298,7 +308,10 @@ mod tests {
         assert!(restore(&results, &both).outcomes.is_empty());
         // Dropped runs are not part of any grid.
         let mut with_dropped = runs(&[(0.2, &[1.0, 3.0]), (0.4, &[1.5, 1.0]), (0.8, &[0.0])]);
-        with_dropped.iter_mut().filter(|run| run.trial.base_lr == 0.8).for_each(|run| run.trial.purpose = Purpose::Dropped);
+        with_dropped
+            .iter_mut()
+            .filter(|run| run.trial.base_lr == 0.8)
+            .for_each(|run| run.trial.purpose = Purpose::Dropped);
         assert_eq!(restore(&with_dropped, &both).outcomes, Vec::new());
     }
 

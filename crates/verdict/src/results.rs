@@ -156,7 +156,8 @@ pub fn grids(results: &[RunResult], steps: i64) -> Vec<Grid<'_>> {
     let mut known: BTreeMap<&str, usize> = BTreeMap::new();
     let mut configs: BTreeMap<(usize, &str), usize> = BTreeMap::new();
     let mut seen: BTreeSet<(usize, usize, i64)> = BTreeSet::new();
-    for run in results.iter().filter(|run| run.trial.steps == steps && run.trial.purpose != Purpose::Dropped) {
+    for run in results.iter().filter(|run| run.trial.steps == steps && run.trial.purpose != Purpose::Dropped)
+    {
         let at = *known.entry(&run.trial.schedule).or_insert_with(|| {
             grids.push(Grid { schedule: &run.trial.schedule, configs: Vec::new() });
             grids.len() - 1
