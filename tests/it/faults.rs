@@ -260,7 +260,10 @@ fn decisions_survive_kills(file: &str, kinds: &[&str]) {
 #[cfg(unix)]
 fn a_kill_between_looks_leads_to_the_same_decisions() {
     let looks = "{tune: 1, decide: {looks: [7, 9, 12]}}";
-    decisions_survive_kills(&FILE.replace("{tune: 1, decide: 2}", looks), &["continued", "worse"]);
+    decisions_survive_kills(
+        &FILE.replace("{tune: 1, decide: 2}", looks),
+        &["continued", "extended", "worse"],
+    );
 }
 
 /// E-values after each seed: the schedule that diverges stops before the others.
@@ -268,7 +271,10 @@ fn a_kill_between_looks_leads_to_the_same_decisions() {
 #[cfg(unix)]
 fn a_kill_between_seeds_until_decided_leads_to_the_same_decisions() {
     let until = "{tune: 1, decide: {until: decided, at_most: 10, every: 2}}";
-    decisions_survive_kills(&FILE.replace("{tune: 1, decide: 2}", until), &["continued", "worse"]);
+    decisions_survive_kills(
+        &FILE.replace("{tune: 1, decide: 2}", until),
+        &["continued", "extended", "worse"],
+    );
 }
 
 /// A task whose steps cost almost nothing, with shared prefixes, a closed-loop rule and a run that diverges.
@@ -291,7 +297,8 @@ schedules:
 #[test]
 #[cfg(unix)]
 fn a_kill_while_lrs_are_refined_leads_to_the_same_decisions() {
-    let file = QUADRATIC.replace("extend: 1", "extend: 1\nrefine: 1");
+    let inner = "  inner: {kind: linear, to: 0.9x, lr: {values: [0.2, 0.6, 1.5]}}\n";
+    let file = format!("{QUADRATIC}{inner}").replace("extend: 1", "extend: 1\nrefine: 1");
     decisions_survive_kills(&file, &["extended", "refined"]);
 }
 
