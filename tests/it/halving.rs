@@ -80,6 +80,9 @@ fn only_the_better_lrs_get_more_tuning_seeds_and_the_others_are_not_ranked() {
     assert_eq!(configs.as_array().map(|rows| rows.len() as u64), Some(shown));
     let again = sandbox.run(&["h.yaml"]).exits(0).stderr;
     assert!(again.contains("nothing to train"), "{again}");
+    let audit = sandbox.run(&["audit"]).exits(0);
+    assert!(audit.stderr.contains("halving of lrs is not replayed: this sweep has dropped lrs"), "{audit:?}");
+    assert!(!audit.stdout.contains("lr halving"), "{audit:?}");
 }
 
 /// The same lrs are chosen as if all were trained on all seeds, and both neighbours of a chosen lr have all seeds.

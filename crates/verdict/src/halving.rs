@@ -194,7 +194,7 @@ pub const LR_HALVING: &str = "lr halving";
 const FEWEST_LRS: usize = 3;
 
 /// Replays successive halving of lrs on complete runs of one length: by seeds, as a sweep does it, and by the losses after the first third of the
-/// first seed's runs, which no sweep does. Empty if nothing could be dropped.
+/// first seed's runs, which no sweep does. Empty if nothing could be dropped, or if results are missing.
 pub fn replay(results: &[RunResult], traces: &[Trace], steps: i64) -> Vec<Audit> {
     let length = steps.unsigned_abs();
     let by_seeds = Rule { rungs: &rungs, score: &last, spent: &|rung| rung as u64 * length };
@@ -211,6 +211,14 @@ pub fn replay(results: &[RunResult], traces: &[Trace], steps: i64) -> Vec<Audit>
     all
 }
 
+/// Whether every config has a result on each seed.
+fn is_complete(grid: &Grid<'_>, seeds: &[i64]) -> bool {
+    let has = |config: &Config<'_>, seed: &i64| {
+        config.runs.iter().any(|run| run.trial.seed == *seed && run.loss().is_some())
+    };
+    grid.configs.iter().all(|config| seeds.iter().all(|seed| has(config, seed)))
+}
+
 fn audit(name: &str, results: &[RunResult], steps: i64, rule: &Rule<'_>) -> Option<Audit> {
     let grids = grids(results, steps);
     if grids.iter().all(|grid| grid.lrs().len() < FEWEST_LRS) {
@@ -221,7 +229,7 @@ fn audit(name: &str, results: &[RunResult], steps: i64, rule: &Rule<'_>) -> Opti
         let runs: Vec<RunResult> =
             grid.configs.iter().flat_map(|config| &config.runs).map(|run| (*run).clone()).collect();
         let seeds = seeds(&runs, &[Purpose::All, Purpose::Tune]);
-        if seeds.len() < 2 {
+        if seeds.len() < 2 || !is_complete(grid, &seeds) {
             return None;
         }
         courses.push((grid.schedule, course(grid, &seeds, steps.unsigned_abs(), rule)?));
@@ -335,7 +343,10 @@ mod tests {
         let found = replay(&runs(&late), &[], 10);
         assert_eq!((found[0].dropped.as_slice(), found[0].keeps_winner), (&["a".to_owned()][..], false));
         assert!((found[0].regret - (1.0 - 2.0 / 3.0)).abs() < 1e-12);
-        // Nothing can be dropped of two lrs, or after the only seed.
+        // Nothing can be dropped of two lrs, or after the only seed. An incomplete grid is not replayed.
+        let mut open = runs(&falling);
+        open[4].state = RunState::Missing;
+        assert!(replay(&open, &[], 10).is_empty());
         assert!(replay(&runs(&falling[..2]), &[], 10).is_empty());
         let single: Vec<(f64, &[f64])> = falling.iter().map(|(lr, losses)| (*lr, &losses[..1])).collect();
         assert!(replay(&runs(&single), &[], 10).is_empty());

@@ -29,7 +29,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
-    let (name, ranked, curves, replayed) = wait_for(async {
+    let (name, rows, ranked, curves, replayed) = wait_for(async {
         let mut reader = open(&global.context).await?;
         let name = sweep(&mut reader, args.sweep.as_deref(), &global.context).await?;
         let metric = Some(Requested::Metric(Metric::Final));
@@ -38,18 +38,27 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
         let ranked = ranked_rows(&mut reader, &name, rows.clone(), &how).await?;
         let curves = reader.validation_losses(&name).await?;
         let replayed = replay(&mut reader, &rows, ranked.ranking.budget).await?;
-        Ok::<_, Failure>((name, ranked, curves, replayed))
+        Ok::<_, Failure>((name, rows, ranked, curves, replayed))
     })?;
     let traces = traces(&ranked, &curves);
     let best: Vec<(String, String)> =
         ranked.ranking.lines.iter().map(|line| (line.schedule.clone(), line.config_id.clone())).collect();
     let mut audits = audit(&traces, &best).unwrap_or_default();
-    audits.extend(halving::replay(&ranked.results, &traces, ranked.ranking.budget));
+    // Of a sweep that has dropped lrs, only a part of the grid is complete.
+    let is_halved = rows.iter().any(|row| row.purpose == Purpose::Dropped);
+    if !is_halved {
+        audits.extend(halving::replay(&ranked.results, &traces, ranked.ranking.budget));
+    }
     if audits.is_empty() {
         return Err(Failure::usage(format_args!(
             "the runs of `{name}` were evaluated only at their end, so there are no losses for a stopping rule to compare; write \
              `evaluate: {{every: \"10%\"}}` and train again"
         )));
+    }
+    if is_halved && !global.quiet {
+        say(
+            "note: halving of lrs is not replayed: this sweep has dropped lrs; remove `halving` and train it again",
+        );
     }
     match &replayed {
         Ok(Replayed { first, ordered }) => audits.extend(screening(&traces, &best, first, ordered)),
