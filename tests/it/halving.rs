@@ -98,7 +98,7 @@ fn the_chosen_lrs_are_those_of_all_seeds() {
     assert_eq!(chosen(&halved), chosen(&full));
     let runs = "from cells where purpose = 'tune'";
     assert!(count(&halved, runs) < count(&full, runs));
-    // What an lr has in both is the same trial.
+    // The runs that both have are the same trials.
     let both = "select trial_id, digest from trials where trial_id in (select trial_id from cells where dropped = 0) order by trial_id";
     let (of_halved, of_full) = (halved.query(both), full.query(both));
     let known = of_full.as_array().expect("rows");
@@ -136,9 +136,9 @@ fn the_chosen_lrs_are_those_of_all_seeds() {
 
 #[test]
 fn two_processes_and_shards_decide_the_same() {
-    let alone = sandbox();
-    alone.run(&["h.yaml", "-q"]).exits(0);
-    let wanted = decisions(&alone);
+    let single = sandbox();
+    single.run(&["h.yaml", "-q"]).exits(0);
+    let wanted = decisions(&single);
     let both = sandbox();
     both.run_in_two_processes("h.yaml");
     assert_eq!(decisions(&both), wanted);

@@ -4,7 +4,7 @@ use schedule::problem::counted;
 use verdict::halving::{Fate, Halving};
 use verdict::numbers::short;
 
-/// What a halving drops or restores: one sentence for each schedule and length of which lrs are dropped or restored. `next` is the number of
+/// A decision of halving: for each schedule and length, the lrs that it drops or restores. `next` is the number of
 /// tuning seeds that the others get, `saved` the number of runs that are not trained.
 pub fn decided(halving: &Halving, next: u64, saved: u64) -> String {
     let seeds = counted(halving.seeds, "tuning seed");

@@ -1,4 +1,4 @@
-//! The configs of shapes that a search has fitted before: every round asks for those of all earlier ones again.
+//! The configs of shapes that a search has fitted before: every round needs those of all earlier ones again.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

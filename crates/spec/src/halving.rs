@@ -23,7 +23,7 @@ pub struct AtHalving {
     pub fate: Fate,
 }
 
-/// What happens to a base lr of a schedule.
+/// The fate of a base lr of a schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     /// It gets the tuning seeds up to the next decision.

@@ -187,7 +187,7 @@ fn course(grid: &Grid<'_>, seeds: &[i64], steps: u64, rule: &Rule<'_>) -> Option
     })
 }
 
-/// What the names of these rules begin with.
+/// The beginning of the names of these rules.
 pub const LR_HALVING: &str = "lr halving";
 
 /// The smallest grid of which an lr can be dropped.

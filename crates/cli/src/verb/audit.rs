@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let best: Vec<(String, String)> =
         ranked.ranking.lines.iter().map(|line| (line.schedule.clone(), line.config_id.clone())).collect();
     let mut audits = audit(&traces, &best).unwrap_or_default();
-    // Of a sweep that has dropped lrs, only a part of the grid is complete.
+    // If the sweep has dropped lrs, its grid is incomplete.
     let is_halved = rows.iter().any(|row| row.purpose == Purpose::Dropped);
     if !is_halved {
         audits.extend(halving::replay(&ranked.results, &traces, ranked.ranking.budget));
