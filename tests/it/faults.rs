@@ -272,7 +272,7 @@ fn a_kill_between_looks_leads_to_the_same_decisions() {
 #[test]
 #[cfg(unix)]
 fn a_kill_between_seeds_until_decided_leads_to_the_same_decisions() {
-    let until = "{tune: 1, decide: {until: decided, at_most: 9, every: 3}}";
+    let until = "{tune: 1, decide: {until: decided, at_most: 10, every: 2}}";
     decisions_survive_kills(
         &FILE.replace("{tune: 1, decide: 2}", until),
         &["continued", "extended", "worse"],
