@@ -43,17 +43,23 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
     let traces = traces(&ranked, &curves);
     let best: Vec<(String, String)> =
         ranked.ranking.lines.iter().map(|line| (line.schedule.clone(), line.config_id.clone())).collect();
-    let mut audits = audit(&traces, &best).unwrap_or_default();
+    let early = audit(&traces, &best);
+    let why_not = early.is_none().then(|| {
+        format!(
+            "the runs of `{name}` were evaluated only at their end, so there are no losses for a stopping rule to compare; write \
+             `evaluate: {{every: \"10%\"}}` and train again"
+        )
+    });
+    let mut audits = early.unwrap_or_default();
     // If the sweep has dropped lrs, its grid is incomplete.
     let is_halved = rows.iter().any(|row| row.purpose == Purpose::Dropped);
     if !is_halved {
         audits.extend(halving::replay(&ranked.results, &traces, ranked.ranking.budget));
     }
-    if audits.is_empty() {
-        return Err(Failure::usage(format_args!(
-            "the runs of `{name}` were evaluated only at their end, so there are no losses for a stopping rule to compare; write \
-             `evaluate: {{every: \"10%\"}}` and train again"
-        )));
+    match why_not {
+        Some(why) if audits.is_empty() => return Err(Failure::usage(why)),
+        Some(why) if !global.quiet => say(format_args!("note: {why}")),
+        _ => {}
     }
     if is_halved && !global.quiet {
         say(
