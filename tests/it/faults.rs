@@ -45,7 +45,7 @@ fn content(sandbox: &Sandbox) -> Vec<String> {
         "select json_array('trial', trial_id, status, steps_done, final_train_loss, final_valid_loss, valid_accuracy,
             test_loss, test_accuracy, diverged_at, diverged_loss, digest, weights_hash, error)
         from trials order by trial_id",
-        "select json_array('cell', position, schedule, base_lr, trial_id, repeats, purpose) from cells order by position",
+        "select json_array('cell', position, schedule, base_lr, trial_id, repeats, purpose, dropped) from cells order by position",
         "select json_array('promotion', position, kind, schedule, steps, base_lr, config_id, seeds) from promotions order by position",
         "select json_array('step', trial_id, step, hex(lr), train_loss, valid_loss, grad_norm) from metrics order by trial_id, step",
         "select json_array('seen', trial_id, step, valid_loss) from evaluations order by trial_id, step",
@@ -216,29 +216,36 @@ fn after_any_fault_the_same_command_ends_with_the_same_database() {
     eprintln!("{}", count.check(cases, &faults.points));
 }
 
-/// The same sweep with planned looks: the schedule that diverges stops at the first one.
-const LOOKS: &str = "{tune: 1, decide: {looks: [7, 9, 12]}}";
-
-/// Each point at which a process can die, once after the first look has been decided.
-#[test]
+/// Kills a sweep at each point at which a process can die, once after the first decisions, and before and after each decision. The same
+/// command must then end with the same decisions. `kinds`: the decisions of an undisturbed run.
 #[cfg(unix)]
-fn a_kill_between_looks_leads_to_the_same_decisions() {
+fn decisions_survive_kills(file: &str, kinds: &[&str]) {
     let sandbox = || {
         let sandbox = Sandbox::new();
-        sandbox.write("sweep.yaml", FILE.replace("{tune: 1, decide: 2}", LOOKS));
+        sandbox.write("sweep.yaml", file);
         sandbox
     };
     let reference = sandbox();
     let (points, _) = undisturbed(&reference);
     let wanted = content(&reference);
     let decided =
-        reference.texts("select distinct kind from promotions where seeds is not null order by kind");
-    assert_eq!(decided, ["continued", "worse"]);
-    let mut landed = 0;
+        reference.texts("select distinct kind from promotions where kind != 'chosen' order by kind");
+    assert_eq!(decided, kinds);
+    let mut faults = Vec::new();
     for (point, times) in points.iter().filter(|(point, _)| fault::POINTS.contains(&point.as_str())) {
+        if point.starts_with("promotion.") {
+            // At most six of each, evenly, as every kill costs two runs.
+            let every = times.div_ceil(6) as usize;
+            faults.extend((1..=*times).step_by(every).map(|at| format!("{point}:{at}:kill")));
+        } else {
+            // Most points are passed after the first decision.
+            faults.push(format!("{point}:{}:kill", times - times / 5));
+        }
+    }
+    let mut landed = 0;
+    for fault in &faults {
         let sandbox = sandbox();
-        // Most runs of deciding seeds are in the second and third round.
-        let fault = Fault::At(format!("{point}:{}:kill", times - times / 5));
+        let fault = Fault::At(fault.clone());
         let (output, has_come) = run(&sandbox, &fault);
         assert!([0, KILLED].contains(&output.code), "{fault:?}: {output:?}");
         landed += usize::from(has_come);
@@ -247,7 +254,95 @@ fn a_kill_between_looks_leads_to_the_same_decisions() {
         let differs = wanted.iter().zip(&found).find(|(wanted, found)| wanted != found);
         assert!(found.len() == wanted.len() && differs.is_none(), "{fault:?}: {differs:?}");
     }
-    assert!(2 * landed > points.len(), "only {landed} of {} faults came about", points.len());
+    assert!(2 * landed > faults.len(), "only {landed} of {} faults came about", faults.len());
+}
+
+/// Planned looks: the schedule that diverges stops at the first one.
+#[test]
+#[cfg(unix)]
+fn a_kill_between_looks_leads_to_the_same_decisions() {
+    let looks = "{tune: 1, decide: {looks: [7, 9, 12]}}";
+    decisions_survive_kills(
+        &FILE.replace("{tune: 1, decide: 2}", looks),
+        &["continued", "extended", "worse"],
+    );
+}
+
+/// E-values after each seed: the schedule that diverges stops before the others.
+#[test]
+#[cfg(unix)]
+fn a_kill_between_seeds_until_decided_leads_to_the_same_decisions() {
+    let until = "{tune: 1, decide: {until: decided, at_most: 10, every: 2}}";
+    decisions_survive_kills(
+        &FILE.replace("{tune: 1, decide: 2}", until),
+        &["continued", "extended", "worse"],
+    );
+}
+
+/// A task whose steps cost almost nothing, with shared prefixes, a closed-loop rule and a run that diverges.
+const QUADRATIC: &str = "\
+task: {kind: quadratic, dimensions: 10, noise: 0.1}
+optimizer: {kind: sgd}
+budget: {steps: 20}
+evaluate: {every: 2}
+seeds: {tune: 2, decide: 2}
+extend: false
+lr: {values: [0.1, 0.2]}
+schedules:
+  linear: {kind: linear, to: 0}
+  wsd: {body: 1x, cooldown: {over: {values: [5, 10]}, to: 0}}
+  plateau: {kind: plateau, factor: 0.5, patience: 1, every: 5, watch: train_loss}
+  lost: {kind: constant, value: 1e9}
+";
+
+/// The same with other values and more schedules.
+#[cfg(unix)]
+fn quadratic(changes: &[(&str, &str)], more: &str) -> String {
+    let change = |file: String, (from, to): &(&str, &str)| {
+        assert!(file.contains(from), "{from}");
+        file.replace(from, to)
+    };
+    changes.iter().fold(format!("{QUADRATIC}{more}"), change)
+}
+
+#[test]
+#[cfg(unix)]
+fn a_kill_while_lrs_are_refined_leads_to_the_same_decisions() {
+    let changes = [
+        ("steps: 20", "steps: 40"),
+        ("every: 2}", "every: 20}"),
+        ("tune: 2", "tune: 8"),
+        ("extend: false", "extend: 1\nrefine: 1"),
+        ("[0.1, 0.2]", "[0.4, 0.8]"),
+        ("  linear: {kind: linear, to: 0}\n", ""),
+        ("  plateau: {kind: plateau, factor: 0.5, patience: 1, every: 5, watch: train_loss}\n", ""),
+    ];
+    let inner = "  inner: {kind: linear, to: 0.9x, lr: {values: [0.2, 0.6, 1.5]}}\n";
+    decisions_survive_kills(&quadratic(&changes, inner), &["extended", "refined"]);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_kill_at_a_screening_leads_to_the_same_decisions() {
+    let others = "  half: {kind: multistep, at: [\"50%\"], gamma: 0.1}
+  square: {kind: polynomial, power: 2, to: 0}
+  cosine: {kind: cosine, to: 0}
+";
+    let file = quadratic(&[("extend: false", "extend: false\nscreen: {keep: 1, learn: 3}")], others);
+    decisions_survive_kills(&file, &["kept", "learned", "left_out"]);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_kill_while_lrs_are_halved_leads_to_the_same_decisions() {
+    let changes = [
+        ("every: 2}", "every: 10}"),
+        ("{tune: 2, decide: 2}", "{tune: 4, decide: 2, halving: true}"),
+        ("extend: false", "extend: 1"),
+        ("[0.1, 0.2]", "[0.05, 0.1, 0.2, 0.4]"),
+        ("  plateau: {kind: plateau, factor: 0.5, patience: 1, every: 5, watch: train_loss}\n", ""),
+    ];
+    decisions_survive_kills(&quadratic(&changes, ""), &["dropped", "extended", "survives"]);
 }
 
 /// Runs a sweep with the faults of a case. Some runs get a second fault during recovery.

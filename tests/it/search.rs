@@ -117,6 +117,43 @@ fn a_killed_search_ends_as_an_undisturbed_one_with_any_number_of_workers() {
     }
 }
 
+/// `refine` moves the named schedules' lrs before the search begins, so it starts from refined shapes and compares its result with a refined one.
+#[test]
+#[cfg(unix)]
+fn a_search_starts_from_refined_lrs() {
+    let refined = |sandbox: &Sandbox| {
+        let file = FILE
+            .replace("extend: false", "extend: false\nrefine: 1")
+            .replace("dimensions: 20", "dimensions: 10, noise: 0.1")
+            .replace("steps: 60", "steps: 40")
+            .replace("tune: 3", "tune: 8")
+            .replace("linear, to: 0}", "linear, to: 0.9x, lr: {values: [0.2, 0.6, 1.5]}}");
+        sandbox.write("s.yaml", file);
+    };
+    let undisturbed = Sandbox::new();
+    refined(&undisturbed);
+    let output = undisturbed.run(&["search", "s.yaml"]).exits(0);
+    let said = |text: &str| output.stderr.find(text).unwrap_or_else(|| panic!("{text}: {}", output.stderr));
+    assert!(said(" is lowest at ") < said("after 1 lr between those of the grid"));
+    assert!(
+        said("after 1 lr between those of the grid")
+            < said("search: begins with 2 shapes of named schedules")
+    );
+    // The refined lr competes with those of the grid for the shape of `linear` that the search starts from.
+    let lrs = undisturbed.query("select base_lr from promotions where kind = 'refined'");
+    assert_eq!(lrs.as_array().map(Vec::len), Some(1));
+    let plan = undisturbed.run(&["plan", "s.yaml", "--no-probe", "--format", "json"]).exits(0).json();
+    assert_eq!((&plan["added_trials"], &plan["search_trials"]), (&16.into(), &220.into()));
+    for fault in ["promotion.before:1:kill", "promotion.after:2:kill", "promotion.before:3:kill"] {
+        let sandbox = Sandbox::new();
+        refined(&sandbox);
+        sandbox.run_with_fault(&["s.yaml", "-q"], fault);
+        sandbox.run(&["s.yaml", "-q"]).exits(0);
+        sandbox.answers_like(&undisturbed, &STATE, fault);
+        assert_eq!(history(&sandbox), history(&undisturbed), "{fault}");
+    }
+}
+
 #[test]
 fn two_processes_propose_the_same() {
     let undisturbed = sandbox();

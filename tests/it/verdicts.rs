@@ -293,16 +293,27 @@ fn an_audit_reports_the_losses_of_early_stopping() {
         "seeds: 2\nextend: false\nlr: {values: [0.01, 0.03, 0.1]}\nschedules: {a: {kind: constant}, b: {kind: cosine, to: 0}}\n",
     );
     sandbox.run(&["v.yaml", "--quiet"]).exits(0);
-    let none = sandbox.run(&["audit"]).exits(2);
+    // Halving needs only the losses at the end, but two seeds.
+    let none = sandbox.run(&["audit"]).exits(0);
     assert!(none.stderr.contains("evaluate: {every:"), "{}", none.stderr);
+    assert!(
+        none.stdout.contains("lr halving by seeds") && !none.stdout.contains("median"),
+        "{}",
+        none.stdout
+    );
+    let single = sweep("seeds: 1\nextend: false\nlr: 0.1\nschedules: {a: {kind: constant}}\n");
+    single.run(&["v.yaml", "--quiet"]).exits(0);
+    let refused = single.run(&["audit"]).exits(2);
+    assert!(refused.stderr.contains("evaluate: {every:"), "{}", refused.stderr);
     let file = std::fs::read_to_string(sandbox.path("v.yaml")).expect("the file");
     sandbox.write("v.yaml", file.replace("every: 40", "every: 4").replace("name: v", "name: w"));
     sandbox.run(&["v.yaml", "--quiet"]).exits(0);
     let rows = sandbox.run(&["audit", "--format", "json"]).exits(0).json();
     let rules: Vec<&str> =
         rows.as_array().expect("rows").iter().filter_map(|row| row["rule"].as_str()).collect();
-    assert_eq!(rules, ["median stopping", "successive halving", "hyperband"]);
-    for row in rows.as_array().expect("rows") {
+    let halving = ["lr halving by seeds", "lr halving at a third"];
+    assert_eq!(rules, [&["median stopping", "successive halving", "hyperband"][..], &halving].concat());
+    for row in rows.as_array().expect("rows").iter().take(3) {
         assert_eq!((&row["runs"], &row["steps"]), (&json!(12), &json!(480)));
         assert!(row["steps_saved"].as_u64() > Some(0) && row["regret"].as_f64() >= Some(0.0), "{row}");
     }

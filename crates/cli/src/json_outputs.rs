@@ -329,6 +329,12 @@ fn plan() -> Vec<Field> {
         field("sweep", Text, "name of the sweep"),
         field("schedules", Integer, "number of schedules"),
         field("seeds", Integer, "number of seeds of the first round"),
+        field(
+            "tuning_trials",
+            Integer,
+            "largest number of trials with more tuning seeds that follow with `halving`",
+        ),
+        field("added_trials", Integer, "largest number of trials of lrs that `extend` and `refine` may add"),
         field("search_trials", Integer, "largest number of trials of a search"),
         field("deciding_trials", Integer, "number of trials that follow when the best configs are known"),
         maybe(

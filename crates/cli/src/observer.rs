@@ -92,6 +92,7 @@ pub(crate) fn decided(decision: &Decision) -> String {
                 report::short(extension.added.base_lr),
             )
         }
+        Decision::Halved { halving, next, saved } => report::halving::decided(halving, *next, *saved),
         Decision::Refined { refinement, times, limit } => report::refine::adding(refinement, *times, *limit),
         Decision::RefineEnded { schedule, steps, why, cost } => {
             report::refine::ended(schedule, *steps, why, cost.as_ref())
@@ -254,6 +255,10 @@ fn opening(round: &Round<'_>) -> String {
     let screened = later.screened.map_or_else(String::new, |(kept, of)| {
         format!("; then the {kept} of {of} other schedules with the lowest predicted losses")
     });
+    let tuning = match later.tuning {
+        0 => String::new(),
+        runs => format!("; then at most {runs} more tuning runs of the better lrs"),
+    };
     let search = match later.searched {
         0 => String::new(),
         trials => format!("; then at most {trials} trials of the search"),
@@ -267,7 +272,7 @@ fn opening(round: &Round<'_>) -> String {
         runs => format!("; then {runs} deciding runs"),
     };
     format!(
-        "{name}: {all}{stored}{merged}; training {left}{of_shard} on {workers} ({}){}{screened}{search}{then}",
+        "{name}: {all}{stored}{merged}; training {left}{of_shard} on {workers} ({}){}{screened}{tuning}{search}{then}",
         trained_by(missing, options),
         sharing(missing, options)
     )

@@ -9,6 +9,7 @@ pub mod compose;
 pub mod document;
 mod escape;
 pub mod figure;
+pub mod halving;
 mod html;
 pub mod lines;
 pub mod looks;

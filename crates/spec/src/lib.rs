@@ -9,6 +9,8 @@ mod config;
 mod data;
 mod duplicates;
 pub mod event;
+mod fitted;
+pub mod halving;
 mod id;
 pub mod json;
 pub mod looks;

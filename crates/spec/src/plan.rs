@@ -306,6 +306,9 @@ fn grid(
             let count = decisions.judging(&config.0.schedule_name, steps, &spec.seeds);
             seeds.truncate(usize::try_from(count).unwrap_or(usize::MAX));
         }
+        let tuned = decisions.tuned(&config.0, &spec.seeds);
+        seeds.truncate(tuned.seeds);
+        let purpose = if tuned.is_dropped { Purpose::Dropped } else { purpose };
         wanted.extend(seeds.into_iter().enumerate().map(|(round, seed)| (round, config, seed, purpose)));
     }
     for Runs { config, seeds, round } in searched {

@@ -1,11 +1,12 @@
 //! The seeds of a sweep (which choose configs and which judge them), and the decisions of earlier rounds. Plain values: the
 //! decisions are made from results, elsewhere.
 
-use schedule::fields::{Field, Fields};
+use schedule::fields::{Field, Fields, boolean};
 use schedule::problem::{Problem, all};
 use schedule::tree::Value;
 
 use crate::axes::is_axis;
+use crate::halving::{self, Halving, Tuned};
 use crate::looks::{Looks, looks};
 use crate::trial::Config;
 use crate::until::{is_until, until};
@@ -24,6 +25,8 @@ pub enum Seeds {
         decide: Vec<u64>,
         /// The planned looks; `None`: all deciding seeds are trained before the first look.
         looks: Option<Looks>,
+        /// Whether lrs are dropped after the first tuning seeds.
+        halving: bool,
     },
     /// Separate seeds for each schedule. With equal schedules, this shows how large differences by chance are.
     Each {
@@ -44,6 +47,8 @@ pub enum Purpose {
     Tune,
     /// Judging the chosen one.
     Decide,
+    /// Nothing any more: its lr was dropped by successive halving.
+    Dropped,
 }
 
 impl Purpose {
@@ -53,6 +58,7 @@ impl Purpose {
             Purpose::All => "all",
             Purpose::Tune => "tune",
             Purpose::Decide => "decide",
+            Purpose::Dropped => "dropped",
         }
     }
 
@@ -61,6 +67,7 @@ impl Purpose {
         match name {
             "tune" => Purpose::Tune,
             "decide" => Purpose::Decide,
+            "dropped" => Purpose::Dropped,
             _ => Purpose::All,
         }
     }
@@ -69,6 +76,8 @@ impl Purpose {
 /// The decisions of a sweep so far.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Decisions {
+    /// Which lrs got how many tuning seeds, the first decision first.
+    pub halvings: Vec<Halving>,
     /// Base lrs that the grids of the file do not have.
     pub added: Vec<AddedLr>,
     /// The configs that are trained on the deciding seeds.
@@ -232,7 +241,19 @@ impl Decisions {
     pub fn count(&self) -> usize {
         let outcomes = self.looks.iter().map(|look| look.outcomes.len());
         let screened = self.screened.as_ref().map_or(0, |at| at.learned.len() + at.outcomes.len());
-        screened + self.added.len() + self.chosen.len() + outcomes.sum::<usize>()
+        let halved: usize = self.halvings.iter().map(|halving| halving.outcomes.len()).sum();
+        screened + halved + self.added.len() + self.chosen.len() + outcomes.sum::<usize>()
+    }
+
+    /// The tuning seeds of a config so far, of all that the sweep has for it.
+    pub(crate) fn tuned(&self, config: &Config, seeds: &Seeds) -> Tuned {
+        match seeds {
+            Seeds::Split { tune, halving: true, .. } => {
+                let of = (config.schedule_name.as_str(), config.task.steps, config.base_lr);
+                halving::tuned(&self.halvings, of, tune.len())
+            }
+            _ => Tuned { seeds: usize::MAX, is_dropped: false },
+        }
     }
 
     /// Number of judging seeds that a schedule has so far at one length of the runs, in steps.
@@ -259,10 +280,20 @@ impl Seeds {
     pub fn may_become(&self, other: &Seeds) -> bool {
         let is_any_time = |seeds: &Seeds| seeds.looks().is_some_and(Looks::is_any_time);
         let same = match (self, other) {
-            (Seeds::Split { tune, .. }, Seeds::Split { tune: others, .. }) => tune == others,
+            (Seeds::Split { tune, halving, .. }, Seeds::Split { tune: others, halving: other, .. }) => {
+                tune == others && halving == other
+            }
             _ => false,
         };
         same && is_any_time(self) && is_any_time(other)
+    }
+
+    /// The numbers of tuning seeds after which lrs are dropped; empty without `halving`.
+    pub fn rungs(&self) -> Vec<usize> {
+        match self {
+            Seeds::Split { tune, halving: true, .. } => halving::rungs(tune.len()),
+            _ => Vec::new(),
+        }
     }
 
     /// Number of runs of each config that choose.
@@ -319,7 +350,7 @@ pub(crate) fn seeds(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Se
     let mut fields = Fields::new(field.tree, &field.path, problems)?;
     if let Some(field) = fields.optional("each") {
         let found = each(&field, problems);
-        for other in ["tune", "decide"].into_iter().filter_map(|other| fields.optional(other)) {
+        for other in ["tune", "decide", "halving"].into_iter().filter_map(|other| fields.optional(other)) {
             let message = "can't be combined with `each`";
             problems.push(other.problem(message).with_hint("write {each: 8} or {tune: 2, decide: 8}"));
         }
@@ -328,6 +359,7 @@ pub(crate) fn seeds(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Se
     }
     let tune = fields.required("tune", problems).map(|field| (list(&field, 0), field.tree.place));
     let decide = fields.required("decide", problems);
+    let halving = fields.optional("halving");
     fields.finish(problems);
     let (tune, decide) = match (tune, decide) {
         (Some(tune), Some(decide)) => (tune, decide),
@@ -357,7 +389,24 @@ pub(crate) fn seeds(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Se
         );
         return None;
     }
-    (problems.len() == before).then_some(Seeds::Split { tune, decide: seeds, looks })
+    let halving = halving.is_some_and(|field| halves(&field, tune.len(), problems));
+    (problems.len() == before).then_some(Seeds::Split { tune, decide: seeds, looks, halving })
+}
+
+/// Reads `halving`: whether lrs are dropped after the first of this number of tuning seeds.
+fn halves(field: &Field<'_>, tune: usize, problems: &mut Vec<Problem>) -> bool {
+    match boolean(field) {
+        Ok(true) if tune < 2 => {
+            let message = "lrs are dropped after the first tuning seed, but there is only one";
+            problems.push(field.problem(message).with_hint("write at least `tune: 2`, or remove `halving`"));
+            false
+        }
+        Ok(halving) => halving,
+        Err(problem) => {
+            problems.push(problem);
+            false
+        }
+    }
 }
 
 /// The number of seeds of each schedule, or planned looks at them.

@@ -199,7 +199,8 @@ record! {
         base_lr: f64 = Real(""), PerSweep, Export;
         /// The seed.
         seed: i64 = Integer(""), Plan, Export;
-        /// Purpose of the run in the sweep: `tune` chooses a config, `decide` judges the chosen config, `all` does both.
+        /// Purpose of the run in the sweep: `tune` chooses a config, `decide` judges the chosen config, `all` does both;
+        /// `dropped`: its lr was dropped by halving, and it is not compared.
         purpose: Purpose = Text(""), Cell, Export;
         /// Value of each axis, as in the first sweep with this trial.
         axes: Axes = Axes("JSON object"), Plan, Show;

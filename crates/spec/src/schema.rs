@@ -345,6 +345,11 @@ fn seeds() -> Json {
                 "properties": {
                     "tune": property(some.clone(), "seeds that choose each schedule's lr and axes", None),
                     "decide": property(decide, "other seeds, which judge the chosen configs", None),
+                    "halving": property(
+                        json!({ "type": "boolean" }),
+                        "whether only the better half of each schedule's lrs gets more tuning seeds, after 1, 2, 4, ... of them",
+                        Some(json!(false)),
+                    ),
                 },
                 "required": ["tune", "decide"],
                 "additionalProperties": false,

@@ -6,6 +6,7 @@ use schedule::problem::{Problem, all};
 use schedule::tree::{Place, Value};
 use search::{Free, Knots, Method, Settings};
 
+use crate::fitted::Fitted;
 use crate::name::name;
 use crate::protocol::{Purpose, Seeds};
 use crate::yaml;
@@ -28,6 +29,8 @@ pub struct Search {
     pub settings: Settings,
     /// Position of the section.
     pub(crate) place: Place,
+    /// The configs of shapes that were fitted before.
+    pub(crate) fitted: Fitted,
 }
 
 impl Search {
@@ -96,7 +99,7 @@ pub(crate) fn read(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Sea
         );
         return None;
     }
-    Some(Search { name: name?, settings, place: field.tree.place })
+    Some(Search { name: name?, settings, place: field.tree.place, fitted: Fitted::default() })
 }
 
 fn at_least(field: &Field<'_>, least: u64, most: u64) -> Result<u64, Problem> {

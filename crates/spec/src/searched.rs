@@ -7,9 +7,10 @@ use schedule::tree::{Key, Place, Tree, Value};
 use search::{Generation, Proposal, Stage};
 
 use crate::config::fit;
+use crate::fitted::Hashed;
 use crate::protocol::Decisions;
 use crate::sweep_file::Spec;
-use crate::trial::Config;
+use crate::trial::{Config, Task};
 
 /// A shape as a schedule, as it can be written into a sweep file. Its highest lr is `1x`.
 pub fn schedule_of(proposal: &Proposal) -> Tree {
@@ -27,12 +28,18 @@ pub fn schedule_of(proposal: &Proposal) -> Tree {
     ]))
 }
 
-/// A config and the hash that identifies it.
-type Hashed = (Arc<Config>, blake3::Hash);
+/// The config of a shape, without a name.
+fn config(spec: &Spec, proposal: &Proposal) -> Result<Hashed, Vec<Problem>> {
+    let runs = spec.runs();
+    match (&spec.search, runs.first()) {
+        (Some(search), Some(run)) => {
+            search.fitted.config(&run.task, proposal, || fitted(search.place, &run.task, proposal))
+        }
+        _ => Err(Vec::new()),
+    }
+}
 
-/// The config of a shape.
-fn config(spec: &Spec, name: &str, proposal: &Proposal) -> Result<Hashed, Vec<Problem>> {
-    let place = spec.search.as_ref().map_or(Place::default(), |search| search.place);
+fn fitted(place: Place, task: &Task, proposal: &Proposal) -> Result<Hashed, Vec<Problem>> {
     let at_section = |mut problem: Problem| {
         (problem.place, problem.path) = (place, "search".to_owned());
         problem
@@ -40,11 +47,10 @@ fn config(spec: &Spec, name: &str, proposal: &Proposal) -> Result<Hashed, Vec<Pr
     let written = Arc::new(schedule_of(proposal));
     let mut problems = Vec::new();
     let node = interop::parse(&written, "search", &mut problems);
-    let runs = spec.runs();
-    let (Some(node), Some(run)) = (node, runs.first()) else {
+    let Some(node) = node else {
         return Err(problems.into_iter().map(at_section).collect());
     };
-    let (config, hash) = fit(name, &node, &written, proposal.base_lr, &run.task)
+    let (config, hash) = fit("", &node, &written, proposal.base_lr, task)
         .map_err(|found| found.into_iter().map(at_section).collect::<Vec<_>>())?;
     Ok((Arc::new(config), hash))
 }
@@ -55,7 +61,7 @@ fn config(spec: &Spec, name: &str, proposal: &Proposal) -> Result<Hashed, Vec<Pr
 /// A shape does not fit the run.
 pub fn trial_ids(spec: &Spec, generation: &Generation) -> Result<Vec<Vec<String>>, Vec<Problem>> {
     let ids = |proposal: &Proposal| -> Result<Vec<String>, Vec<Problem>> {
-        let (_, hash) = config(spec, "", proposal)?;
+        let (_, hash) = config(spec, proposal)?;
         Ok(generation.seeds.iter().map(|seed| crate::id::trial(&hash, *seed)).collect())
     };
     generation.proposals.iter().map(ids).collect()
@@ -66,7 +72,7 @@ pub fn trial_ids(spec: &Spec, generation: &Generation) -> Result<Vec<Vec<String>
 /// # Errors
 /// The shape does not fit the run.
 pub fn config_of(spec: &Spec, proposal: &Proposal) -> Result<Arc<Config>, Vec<Problem>> {
-    config(spec, "", proposal).map(|(config, _)| config)
+    config(spec, proposal).map(|(config, _)| config)
 }
 
 /// Runs of a search, which choose a shape: a config, its seeds, and the number of rounds of the sweep before them.
@@ -87,7 +93,7 @@ pub(crate) fn runs(spec: &Spec, decisions: &Decisions, first: usize) -> Result<V
     let tried = search.tried();
     for (number, generation) in decisions.generations.iter().enumerate() {
         for (shape, proposal) in generation.proposals.iter().enumerate() {
-            let (config, hash) = config(spec, &tried, proposal)?;
+            let (config, hash) = config(spec, proposal)?;
             // The found schedule is one of the last generation, and has no axes.
             let axes = match generation.stage {
                 Stage::Last => Vec::new(),
@@ -96,14 +102,16 @@ pub(crate) fn runs(spec: &Spec, decisions: &Decisions, first: usize) -> Result<V
                     ("shape".to_owned(), (shape + 1).to_string()),
                 ],
             };
-            let config = Config { axes, ..Arc::unwrap_or_clone(config) };
+            let config = Config { axes, schedule_name: tried.clone(), ..Config::clone(&config) };
             runs.push(Runs { config: (Arc::new(config), hash), seeds: generation.seeds.clone(), round });
         }
         round += generation.seeds.len();
     }
     if let (Some(found), Some(last)) = (&decisions.found, decisions.generations.last()) {
         let (seeds, round) = (last.seeds.clone(), round - last.seeds.len());
-        runs.push(Runs { config: config(spec, &search.name, found)?, seeds, round });
+        let (config, hash) = config(spec, found)?;
+        let config = Config { schedule_name: search.name.clone(), ..Config::clone(&config) };
+        runs.push(Runs { config: (Arc::new(config), hash), seeds, round });
     }
     Ok(runs)
 }

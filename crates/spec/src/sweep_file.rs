@@ -238,6 +238,7 @@ fn contradictions(spec: &Spec, tree: &Tree) -> Vec<Problem> {
         problems.extend(screened_search(spec, tree));
     }
     if let Some(seeds) = tree.get("seeds") {
+        problems.extend(halving_with_others(spec, seeds));
         problems.extend(looks_with_choice(spec, seeds).into_iter().chain(too_many_for_rope(spec, seeds)));
     }
     problems.extend(tree.get("refine").and_then(|refine| refined_on_judging_seeds(spec, refine)));
@@ -289,6 +290,22 @@ fn refined_on_judging_seeds(spec: &Spec, refine: &Tree) -> Option<Problem> {
         let message = "needs separate tuning seeds: an lr that is placed by the seeds that judge it looks better than it is";
         Problem::new(refine.place, "refine", message).with_hint("write `seeds: {tune: 2, decide: 8}`")
     })
+}
+
+/// A search and a screening begin with all tuning seeds of the named schedules.
+fn halving_with_others(spec: &Spec, seeds: &Tree) -> Option<Problem> {
+    if spec.seeds.rungs().is_empty() {
+        return None;
+    }
+    let other = match (&spec.search, &spec.screen) {
+        (Some(_), _) => "search",
+        (None, Some(_)) => "screen",
+        (None, None) => return None,
+    };
+    let message =
+        format!("`halving` can't be combined with `{other}`, which needs all tuning seeds of every lr");
+    let place = seeds.get("halving").map_or(seeds.place, |halving| halving.place);
+    Some(Problem::new(place, "seeds.halving", message).with_hint("remove one of them"))
 }
 
 /// Planned looks at seeds that also choose: the choice would change from look to look.

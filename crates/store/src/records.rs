@@ -42,6 +42,8 @@ pub(crate) enum Which<'a> {
     Trial(&'a str),
     /// Every run of a sweep, in the order of the sweep.
     Cells(&'a str),
+    /// The same from this position on.
+    CellsFrom(&'a str, i64),
     /// The same without repeated runs of one schedule.
     Runs(&'a str),
     /// The trials of a sweep that are in progress, and those that started or ended at this time or later.
@@ -64,6 +66,12 @@ impl Which<'_> {
                 "FROM cells AS c JOIN trials AS t ON t.trial_id = c.trial_id WHERE c.sweep = $1",
                 "c.position",
             ),
+            Self::CellsFrom(_, position) => {
+                let from = format!(
+                    "FROM cells AS c JOIN trials AS t ON t.trial_id = c.trial_id WHERE c.sweep = $1 AND c.position >= {position}"
+                );
+                return (from.into(), "c.position");
+            }
             Self::Runs(_) => (
                 "FROM cells AS c JOIN trials AS t ON t.trial_id = c.trial_id WHERE c.sweep = $1 AND c.repeats = 0",
                 "c.position",
@@ -75,13 +83,22 @@ impl Which<'_> {
     fn bound(&self) -> &str {
         match self {
             Self::All => "",
-            Self::Trial(bound) | Self::Cells(bound) | Self::Runs(bound) | Self::Recent(bound, _) => bound,
+            Self::Trial(bound)
+            | Self::Cells(bound)
+            | Self::CellsFrom(bound, _)
+            | Self::Runs(bound)
+            | Self::Recent(bound, _) => bound,
         }
     }
 
     fn selected(self) -> String {
         let columns = COLUMNS.iter().filter_map(|column| match (column.source, self) {
-            (Source::PerSweep | Source::Cell, Self::Cells(_) | Self::Runs(_)) => {
+            (Source::Cell, Self::Cells(_) | Self::CellsFrom(..) | Self::Runs(_))
+                if column.name == "purpose" =>
+            {
+                Some("CASE WHEN c.dropped = 1 THEN 'dropped' ELSE c.purpose END AS purpose".to_owned())
+            }
+            (Source::PerSweep | Source::Cell, Self::Cells(_) | Self::CellsFrom(..) | Self::Runs(_)) => {
                 Some(format!("c.{}", column.name))
             }
             (Source::Cell, _) => None,

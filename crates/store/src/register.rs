@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use spec::Plan;
+use spec::halving::Halving;
 use spec::protocol::{Chosen, Purpose, Seeds, seeds_of};
 use spec::record::{Axes, ENVIRONMENT_COLUMNS, Environment, TrialRecord};
 use spec::trial::Trial;
@@ -24,15 +25,19 @@ const CHUNK: usize = 200;
 pub(crate) async fn write(mut conn: Conn<'_>, plan: &Plan, keep_recency: bool) -> Result<bool, Fault> {
     let planned = planned_seeds(conn.reborrow(), &plan.name).await?;
     sweep(conn.reborrow(), plan, keep_recency).await?;
-    let wanted = cells(plan);
-    let is_new = Cell::read(conn.reborrow(), &plan.name).await? != wanted;
+    let (stored, wanted) = (Cell::read(conn.reborrow(), &plan.name).await?, cells(plan));
+    let is_new = stored != wanted;
     if is_new {
-        for chunk in plan.trials.chunks(CHUNK) {
+        // The trials of a stored cell exist.
+        let known: HashSet<&str> = stored.iter().map(|cell| cell.trial_id.as_str()).collect();
+        let new: Vec<&Trial> =
+            plan.trials.iter().filter(|trial| !known.contains(trial.id.as_str())).collect();
+        for chunk in new.chunks(CHUNK) {
             let records = chunk.iter().map(|trial| record(&plan.name, trial));
             records::queue(conn.reborrow(), records.collect::<Result<Vec<_>, Fault>>()?).await?;
         }
         record_look(conn.reborrow(), plan, planned.as_ref()).await?;
-        Cell::replace(conn.reborrow(), &plan.name, wanted).await?;
+        Cell::update(conn.reborrow(), &plan.name, &stored, wanted).await?;
         stage_groups(conn.reborrow(), &plan.name).await?;
     }
     Promotion::replace(conn, &plan.name, promotions(plan)?).await?;
@@ -50,7 +55,8 @@ async fn planned_seeds(conn: Conn<'_>, sweep: &str) -> Result<Option<Seeds>, Fau
 /// adds seeds to them. `planned`: the seeds of the file so far. If they are the same now, a planned look has added seeds, not a user who saw
 /// the ranking; and e-values hold whenever seeds are added.
 async fn record_look(mut conn: Conn<'_>, plan: &Plan, planned: Option<&Seeds>) -> Result<(), Fault> {
-    let judging = plan.cells.iter().filter(|cell| cell.purpose != Purpose::Tune);
+    let judges = |purpose| matches!(purpose, Purpose::All | Purpose::Decide);
+    let judging = plan.cells.iter().filter(|cell| judges(cell.purpose));
     let judging: HashMap<&str, u64> = judging
         .filter_map(|cell| plan.trials.get(cell.trial))
         .map(|trial| (trial.id.as_str(), trial.seed))
@@ -106,13 +112,28 @@ fn promotions(plan: &Plan) -> Result<Vec<Promotion>, Fault> {
             ..Promotion::default()
         })
     });
+    let halved = decisions.halvings.iter().flat_map(halved);
     let chosen = decisions.chosen.iter().map(|config| promotion("chosen", config, None));
     let looks = decisions.looks.iter().flat_map(|look| {
         look.outcomes.iter().map(|at| promotion(at.outcome.name(), &at.chosen, Some(look.seeds)))
     });
     let screened = decisions.screened.iter().flat_map(screening::promotions);
-    let all = (0..).zip(screened.chain(added).chain(chosen).chain(looks));
+    let all = (0..).zip(screened.chain(halved).chain(added).chain(chosen).chain(looks));
     all.map(|(position, promotion)| Ok(Promotion { position, ..promotion? })).collect()
+}
+
+/// The decisions of a halving.
+fn halved(halving: &Halving) -> impl Iterator<Item = Result<Promotion, Fault>> {
+    halving.outcomes.iter().map(|at| {
+        Ok(Promotion {
+            kind: at.fate.name().to_owned(),
+            schedule: at.schedule.clone(),
+            steps: integer(at.steps)?,
+            base_lr: at.base_lr,
+            seeds: Some(integer(halving.seeds)?),
+            ..Promotion::default()
+        })
+    })
 }
 
 /// A decision about a chosen config.
@@ -185,13 +206,17 @@ fn cells(plan: &Plan) -> Vec<Cell> {
     let wanted = cells.filter_map(|(cell, position)| {
         // The index is valid in every plan.
         let (trial, stage_group) = (plan.trials.get(cell.trial)?, *groups.get(cell.trial)?);
+        let is_dropped = cell.purpose == Purpose::Dropped;
+        // Before its lr was dropped, the run chose.
+        let purpose = if is_dropped { Purpose::Tune } else { cell.purpose };
         Some(Cell {
             position,
             schedule: cell.schedule.clone(),
             base_lr: trial.config.base_lr,
             trial_id: trial.id.clone(),
             repeats: i64::from(!seen.insert((cell.schedule.as_str(), cell.trial))),
-            purpose: cell.purpose.name().to_owned(),
+            purpose: purpose.name().to_owned(),
+            dropped: i64::from(is_dropped),
             stage_group,
         })
     });

@@ -277,6 +277,18 @@ impl Store {
         .await
     }
 
+    /// The runs of a sweep from this one on, counted from 0.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn results_from(&mut self, sweep: &str, first: usize) -> Result<Vec<TrialRecord>, StoreError> {
+        let first = i64::try_from(first).unwrap_or(i64::MAX);
+        self.read(async |Writer { backend, .. }| {
+            Ok(records::read(backend.conn(), Which::CellsFrom(sweep, first)).await?)
+        })
+        .await
+    }
+
     /// Which schedules of a sweep predictions kept and left out, as [`Reader::screened`](crate::Reader::screened) returns it.
     ///
     /// # Errors

@@ -174,7 +174,7 @@ const MOST_NAMES: usize = 3;
 /// The runs with one purpose that have not ended, in words.
 fn missing(rows: &[TrialRecord], purpose: Purpose) -> String {
     let kind = match purpose {
-        Purpose::Tune => "tuning run",
+        Purpose::Tune | Purpose::Dropped => "tuning run",
         Purpose::Decide => "deciding run",
         Purpose::All => "run",
     };

@@ -12,6 +12,7 @@ mod context;
 pub mod curves;
 mod error;
 mod event;
+pub mod halving;
 pub mod laws;
 pub mod logs;
 mod looks;

@@ -17,7 +17,8 @@ pub(crate) async fn check_unchanged(
     rows: &[TrialRecord],
     store: &mut Store,
 ) -> Result<(), Error> {
-    let judged = rows.iter().filter(|row| row.purpose != Purpose::Tune && row.is_over()).count();
+    let judges = |row: &TrialRecord| matches!(row.purpose, Purpose::All | Purpose::Decide);
+    let judged = rows.iter().filter(|row| judges(row) && row.is_over()).count();
     if judged == 0 {
         return Ok(());
     }

@@ -65,7 +65,9 @@ pub async fn ranked_rows(
     how: &RankBy,
 ) -> Result<Ranked, Error> {
     let text = reader.file_text(sweep).await?;
-    let rows = crate::search::without_tried(&text, rows);
+    let mut rows = crate::search::without_tried(&text, rows);
+    // An lr without all tuning seeds can't be chosen.
+    rows.retain(|row| row.purpose != Purpose::Dropped);
     let decides = spec::metric::in_text(&text);
     let metric = match &how.metric {
         None => decides.clone(),

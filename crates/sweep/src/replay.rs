@@ -32,8 +32,9 @@ pub async fn replay(
     steps: i64,
 ) -> Result<Result<Replayed, String>, Error> {
     // Deciding runs are those of chosen configs only.
+    let chooses = |row: &&TrialRecord| matches!(row.purpose, Purpose::All | Purpose::Tune);
     let rows: Vec<TrialRecord> =
-        rows.iter().filter(|row| row.steps == steps && row.purpose != Purpose::Decide).cloned().collect();
+        rows.iter().filter(|row| row.steps == steps && chooses(row)).cloned().collect();
     let screen = Screen { keep: 0, learn: LEARN, baseline: None };
     let screening = Screening::of(candidates(reader, &rows).await?, &screen);
     if screening.candidates.is_empty() {

@@ -117,19 +117,25 @@ pub(crate) fn no_metric(sweep: &str, name: &str, known: &BTreeSet<&str>) -> Erro
 /// The result of a run: the cost by which `chooses` chooses configs, and the score by which `judges` ranks them. Test metrics are
 /// used only for the score.
 pub(crate) fn result(row: TrialRecord, chooses: &Values, judges: &Values) -> RunResult {
+    let (state, score) = outcome(&row, chooses, judges);
+    RunResult { trial: row, state, score }
+}
+
+/// The state of a run and the score that judges it.
+pub(crate) fn outcome(row: &TrialRecord, chooses: &Values, judges: &Values) -> (RunState, Option<Score>) {
     let direction = judges.metric.direction();
-    let cost = chooses.cost(&row).filter(|_| row.final_valid_loss.is_some());
-    let (state, value) = match (row.status, cost, judges.seen(&row)) {
+    let cost = chooses.cost(row).filter(|_| row.final_valid_loss.is_some());
+    let (state, value) = match (row.status, cost, judges.seen(row)) {
         (Status::Done, Some(cost), Seen::Value(value)) if value.is_finite() => {
             (RunState::Done(cost), Some(value))
         }
-        (Status::Done, Some(cost), Seen::Unreached(_)) => (RunState::Unreached(cost), Some(unreached(&row))),
+        (Status::Done, Some(cost), Seen::Unreached(_)) => (RunState::Unreached(cost), Some(unreached(row))),
         (Status::Done, Some(cost), _) => (RunState::Unreported(cost), Some(direction.worst())),
         (Status::Diverged | Status::Done, ..) => (RunState::Diverged, Some(direction.worst())),
         (Status::Failed, ..) => (RunState::Failed, None),
         _ => (RunState::Missing, None),
     };
-    RunResult { trial: row, state, score: value.map(|value| Score { value, direction }) }
+    (state, value.map(|value| Score { value, direction }))
 }
 
 /// The metric in the types of `verdict`.

@@ -4,10 +4,12 @@
 use std::collections::{BTreeSet, HashMap};
 
 use ::search::{Generation, Proposal};
+use spec::halving::Halving;
 use spec::looks::{Looks, Rule};
 use spec::protocol::{AddedLr, Chosen, Decisions, Look, Outcome, Screened, Seeds};
+use spec::search::Search;
 use spec::{Plan, Spec};
-use store::{Status, TrialRecord};
+use store::TrialRecord;
 use verdict::looks::at_look;
 use verdict::promote::{Extension, extensions, promotions};
 use verdict::refine::{GridCost, Refinement, Unrefined, grid_costs, refinements};
@@ -15,8 +17,9 @@ use verdict::results::{RunResult, RunState};
 
 use crate::Error;
 use crate::error::joined_messages;
+use crate::halving::Halved;
 use crate::results::{Values, described, result};
-use crate::search;
+use crate::{halving, search};
 
 /// One decision that follows from the results of a round.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +32,15 @@ pub enum Decision {
         laws: Vec<String>,
         /// Schedules without a prediction, which are trained, and the reasons.
         refused: Vec<(String, String)>,
+    },
+    /// After the first tuning seeds, the worse lrs of each schedule get no more; or lrs that were dropped are needed after all.
+    Halved {
+        /// The decision about each lr.
+        halving: Halving,
+        /// Number of tuning seeds that the lrs get that were not dropped.
+        next: u64,
+        /// Number of runs that the dropped lrs would have needed.
+        saved: u64,
     },
     /// The best lr of a schedule is at the edge of its grid, so one more lr beyond the edge is trained.
     Extended {
@@ -126,6 +138,8 @@ impl Next {
 pub struct Later {
     /// Number of those that judge; with planned looks, at most.
     pub runs: u64,
+    /// Number of tuning runs of lrs that halving may drop, at most.
+    pub tuning: u64,
     /// Number of runs of a search, at most.
     pub searched: u64,
     /// Steps of all of them.
@@ -155,10 +169,13 @@ pub fn later(spec: &Spec, plan: &Plan) -> Later {
     let searched = search::trials_left(spec, decisions);
     let runs = |steps: u64| each * schedules.saturating_sub(stopped(decisions, steps));
     let budgets = budgets(spec);
+    let (tuning, tuning_steps) = halving::tuning_left(spec, plan);
     Later {
         runs: budgets.iter().map(|steps| runs(*steps)).sum(),
         steps: budgets.iter().map(|steps| (runs(*steps) + searched) * steps).sum::<u64>()
-            + open_runs(spec, plan).1,
+            + open_runs(spec, plan).1
+            + tuning_steps,
+        tuning,
         searched,
         at_most: looks.is_some(),
         screened: open.map(|screening| (screening.kept(None), screening.candidates.len() as u64)),
@@ -190,6 +207,14 @@ fn stopped(decisions: &Decisions, steps: u64) -> u64 {
     stopped.count() as u64
 }
 
+/// Number of runs of lrs that extensions and refinements may add to the grids, at most.
+pub fn added_runs(spec: &Spec) -> u64 {
+    let points = spec.runs().len() as u64;
+    let grids = spec.schedules.iter().filter(|schedule| schedule.lrs(spec).len() > 1);
+    let variants: u64 = grids.map(|schedule| schedule.variants.len() as u64).sum();
+    (spec.extend + spec.refine) * variants * points * spec.seeds.choosing()
+}
+
 /// Number of runs with deciding seeds; with planned looks, at most. `first` is the plan of the first round.
 pub fn deciding_runs(spec: &Spec, first: &Plan) -> u64 {
     later(spec, first).runs
@@ -209,7 +234,7 @@ pub(crate) fn may_extend_now(spec: &Spec, decisions: &Decisions) -> bool {
 
 /// Whether every run of the plan has ended.
 pub(crate) fn is_complete(plan: &Plan, rows: &[TrialRecord]) -> bool {
-    results(plan, rows, &Values::default()).is_some()
+    all_ended(plan, &ended(rows))
 }
 
 /// The next round that follows from the results of all runs of a plan. `None` when everything is decided.
@@ -230,6 +255,11 @@ fn next(
     if !decisions.generations.is_empty() {
         return searched(spec, plan, results, (rows, values));
     }
+    if let Some(Halved { halving, next, saved }) = halving::next(&spec.seeds, &decisions.halvings, results) {
+        let mut decisions = decisions.clone();
+        decisions.halvings.push(halving.clone());
+        return Ok(Some(Next { decisions, new: vec![Decision::Halved { halving, next, saved }] }));
+    }
     let new: Vec<(Extension, u64)> = extensions(results)
         .into_iter()
         .map(|extension| (times(decisions, &extension), extension))
@@ -239,7 +269,10 @@ fn next(
     let (between, ended) = refined(spec, decisions, results, &new);
     Ok(match spec.seeds {
         _ if !new.is_empty() || !between.is_empty() => Some(with_lrs(spec, decisions, new, between)),
-        _ if spec.search.is_some() => return searched(spec, plan, results, (rows, values)),
+        _ if spec.search.is_some() => {
+            let next = searched(spec, plan, results, (rows, values))?;
+            next.map(|next| Next { new: ended.into_iter().chain(next.new).collect(), ..next })
+        }
         Seeds::Split { .. } => chosen(spec, decisions, results, ended),
         Seeds::Each { .. } => looked(spec, decisions, &promotions(results), (results, values)),
         Seeds::All(_) => None,
@@ -289,7 +322,7 @@ pub fn search_progress(
     }
     let decisions = Decisions { added: decided.decisions.added, ..Decisions::default() };
     let grid = Next { decisions, new: Vec::new() }.plan(spec)?;
-    match results(&grid, rows, values) {
+    match results((spec, &grid), rows, values) {
         Some(results) => search::progress(spec, &grid, &results, (rows, values)),
         None => Ok(None),
     }
@@ -335,7 +368,7 @@ pub fn decide(
     (rows, values): (&[TrialRecord], &Values),
     each: &mut dyn FnMut(&Decision),
 ) -> Result<Plan, Error> {
-    let mut ended = results(&plan, rows, values);
+    let mut ended = results((spec, &plan), rows, values);
     if let Some(ended) = ended.as_ref().filter(|ended| values.is_unknown(ended)) {
         return Err(values.unknown(&plan.name, ended));
     }
@@ -345,7 +378,7 @@ pub fn decide(
         fault::point("promotion.before").map_err(Error::failed)?;
         next.new.iter().for_each(&mut *each);
         plan = next.plan(spec)?;
-        ended = results(&plan, rows, values);
+        ended = results((spec, &plan), rows, values);
     }
     Ok(plan)
 }
@@ -438,15 +471,15 @@ fn looked(
     Some(Next { decisions, new: vec![Decision::Looked { rule: looks.rule, look, next: *next, saved }] })
 }
 
-/// The results of a plan's runs. `None` if some have not ended.
-fn results(plan: &Plan, rows: &[TrialRecord], values: &Values) -> Option<Vec<RunResult>> {
-    let known: HashMap<&str, &TrialRecord> = rows
-        .iter()
-        .filter(|row| matches!(row.status, Status::Done | Status::Diverged))
-        .map(|row| (row.trial_id.as_str(), row))
-        .collect();
-    let mut all = Vec::with_capacity(plan.cells.len());
-    for cell in &plan.cells {
+/// The results of a plan's runs, without those of the shapes that a search tries, which [`search`] reads itself. `None` if some have not ended.
+fn results((spec, plan): (&Spec, &Plan), rows: &[TrialRecord], values: &Values) -> Option<Vec<RunResult>> {
+    let known = ended(rows);
+    if !all_ended(plan, &known) {
+        return None;
+    }
+    let tried = spec.search.as_ref().map(Search::tried);
+    let mut all = Vec::new();
+    for cell in plan.cells.iter().filter(|cell| tried.as_deref() != Some(cell.schedule.as_str())) {
         let trial = plan.trials.get(cell.trial)?;
         let row = known.get(trial.id.as_str())?;
         let row = TrialRecord {
@@ -460,4 +493,14 @@ fn results(plan: &Plan, rows: &[TrialRecord], values: &Values) -> Option<Vec<Run
         all.push(found);
     }
     Some(all)
+}
+
+/// The rows of the runs that have ended, by trial.
+fn ended(rows: &[TrialRecord]) -> HashMap<&str, &TrialRecord> {
+    rows.iter().filter(|row| row.is_over()).map(|row| (row.trial_id.as_str(), row)).collect()
+}
+
+/// Whether every run of the plan has ended. The latest runs are last, and are missing most often.
+fn all_ended(plan: &Plan, known: &HashMap<&str, &TrialRecord>) -> bool {
+    plan.trials.iter().rev().all(|trial| known.contains_key(trial.id.as_str()))
 }

@@ -16,7 +16,7 @@ use verdict::results::RunResult;
 
 use crate::Error;
 use crate::error::joined_messages;
-use crate::results::{Values, result};
+use crate::results::{Values, outcome};
 
 /// A generation of a search and what it led to.
 #[derive(Debug, Clone, PartialEq)]
@@ -125,7 +125,7 @@ fn losses(
 ) -> Option<Vec<Vec<f64>>> {
     let cost = |id: &String| {
         let row = known.get(id.as_str())?;
-        result((*row).clone(), values, values).loss()
+        outcome(row, values, values).0.loss()
     };
     ids.iter().map(|ids| ids.iter().map(cost).collect()).collect()
 }

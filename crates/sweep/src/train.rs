@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use orchestrator::{Missing, Observation, Options, Stop, Summary, Work};
 use schedule::problem::counted;
+use spec::plan::Cell;
 use spec::trial::Trial;
 use spec::{Plan, Spec};
 use store::{JoinOptions, Store, TrialRecord};
@@ -113,7 +114,9 @@ pub(crate) async fn train_rounds(
             ));
         }
         all += trained;
-        rows = store.results(&plan.name).await?;
+        rows.truncate(final_rows(&plan, &rows));
+        let new = store.results_from(&plan.name, rows.len()).await?;
+        rows.extend(new);
         // The next round is known only when all trials have ended, whoever trained them.
         if shard.is_some() || stop.requested() || !rounds::is_complete(&plan, &rows) {
             break;
@@ -123,6 +126,18 @@ pub(crate) async fn train_rounds(
         verify(training, &plan, store, observe).await?;
     }
     Ok(all)
+}
+
+/// Number of rows at the start of `rows` that are those of the plan and can't change any more: the runs of a search are many, and each of its
+/// rounds adds few.
+fn final_rows(plan: &Plan, rows: &[TrialRecord]) -> usize {
+    let is_final = |(row, cell): &(&TrialRecord, &Cell)| {
+        row.is_over()
+            && row.schedule == cell.schedule
+            && row.purpose == cell.purpose
+            && plan.trials.get(cell.trial).is_some_and(|trial| trial.id == row.trial_id)
+    };
+    rows.iter().zip(&plan.cells).take_while(is_final).count()
 }
 
 /// The plan with the schedules that predictions have chosen, if it is time for that.

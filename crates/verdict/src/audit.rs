@@ -22,7 +22,7 @@ pub struct Trace {
 
 impl Trace {
     /// Its latest loss after `steps` steps; infinite before the first evaluation and after the run diverged.
-    fn at(&self, steps: u64) -> f64 {
+    pub(crate) fn at(&self, steps: u64) -> f64 {
         if steps >= self.steps {
             return self.last;
         }
@@ -101,6 +101,11 @@ pub fn screening(
         replay(&format!("screening, keep {keep}"), &stops, &seeds, &[], best)
     };
     (1..=ordered.len()).map(audit).collect()
+}
+
+/// The last evaluation at or before `wanted` steps.
+pub(crate) fn evaluation_at(traces: &[Trace], wanted: u64) -> Option<u64> {
+    evaluations(traces).into_iter().rev().find(|at| *at <= wanted)
 }
 
 /// All numbers of steps after which some run was evaluated.

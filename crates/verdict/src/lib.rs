@@ -8,6 +8,7 @@ pub mod comparison;
 pub mod cost;
 mod edges;
 pub mod family;
+pub mod halving;
 pub mod looks;
 pub mod lr_law;
 pub mod numbers;

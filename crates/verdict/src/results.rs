@@ -35,14 +35,21 @@ pub enum RunState {
     Failed,
 }
 
-impl RunResult {
-    /// The cost that its config is chosen by; `None` if it has not ended.
-    pub fn loss(&self) -> Option<f64> {
-        match self.state {
+impl RunState {
+    /// The cost that a config is chosen by; `None` if the run has not ended.
+    pub fn loss(self) -> Option<f64> {
+        match self {
             RunState::Done(cost) | RunState::Unreached(cost) | RunState::Unreported(cost) => Some(cost),
             RunState::Diverged => Some(f64::INFINITY),
             RunState::Missing | RunState::Failed => None,
         }
+    }
+}
+
+impl RunResult {
+    /// The cost that its config is chosen by; `None` if it has not ended.
+    pub fn loss(&self) -> Option<f64> {
+        self.state.loss()
     }
 
     /// The value that its schedule is judged by; `None` if it has not ended.
@@ -143,13 +150,14 @@ pub(crate) fn seeds(results: &[RunResult], wanted: &[Purpose]) -> Vec<i64> {
     of.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// Groups the results of one budget by schedule and config, in the order of first appearance.
+/// Groups the results of one budget by schedule and config, in the order of first appearance. Without lrs that were dropped.
 pub fn grids(results: &[RunResult], steps: i64) -> Vec<Grid<'_>> {
     let mut grids: Vec<Grid<'_>> = Vec::new();
     let mut known: BTreeMap<&str, usize> = BTreeMap::new();
     let mut configs: BTreeMap<(usize, &str), usize> = BTreeMap::new();
     let mut seen: BTreeSet<(usize, usize, i64)> = BTreeSet::new();
-    for run in results.iter().filter(|run| run.trial.steps == steps) {
+    for run in results.iter().filter(|run| run.trial.steps == steps && run.trial.purpose != Purpose::Dropped)
+    {
         let at = *known.entry(&run.trial.schedule).or_insert_with(|| {
             grids.push(Grid { schedule: &run.trial.schedule, configs: Vec::new() });
             grids.len() - 1

@@ -13,8 +13,9 @@ use serde_json::json;
 use spec::protocol::Seeds;
 use spec::screen::{Candidate, Screening};
 use spec::trial::{Program, Trial};
+use sweep::halving::tuning_left;
 use sweep::origins::{self, Stored};
-use sweep::rounds::{budgets, deciding_runs};
+use sweep::rounds::{added_runs, budgets, deciding_runs};
 use sweep::{programs, wait_for};
 use verdict::cost::{Expected, expected_runs};
 use verdict::looks::Looks;
@@ -81,6 +82,14 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
 /// The later rounds, which depend on the results.
 fn later(spec: &spec::Spec, plan: &spec::Plan) -> String {
     let mut text = plan.screening.as_ref().map(screened).unwrap_or_default();
+    if let (runs @ 1.., steps) = tuning_left(spec, plan) {
+        text.push_str(&format!(
+            "then at most {runs} runs ({steps} steps) with more tuning seeds: after {} of {} seeds only the better half of each schedule's lrs gets \
+             more, with the neighbours of the best one (`halving`)\n",
+            listed_and(&spec.seeds.rungs()),
+            spec.seeds.choosing()
+        ));
+    }
     if spec.extend > 0 {
         text.push_str(&format!(
             "if the best lr of a schedule is at the edge of its grid, the grid is extended, at most {} times (`extend: false` disables this)\n",
@@ -111,6 +120,15 @@ fn later(spec: &spec::Spec, plan: &spec::Plan) -> String {
         }
     }
     text
+}
+
+/// As in `1, 2 and 4`.
+fn listed_and(numbers: &[usize]) -> String {
+    let texts: Vec<String> = numbers.iter().map(usize::to_string).collect();
+    match texts.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => texts.concat(),
+    }
 }
 
 /// How predictions choose schedules.
@@ -345,6 +363,8 @@ fn summary(
         "sweep": plan.name,
         "schedules": spec.schedules.len(),
         "seeds": spec.seeds.choosing(),
+        "tuning_trials": tuning_left(spec, plan).0,
+        "added_trials": added_runs(spec),
         "search_trials": spec.search.as_ref().map_or(0, |search| search.settings.trials),
         "deciding_trials": deciding_runs(spec, plan),
         "expected_deciding_trials": expected_trials(spec),

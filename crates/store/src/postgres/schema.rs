@@ -19,6 +19,7 @@ pub(crate) static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
         migration(8, "metrics", include_str!("../../migrations/postgres/0008_metrics.sql")),
         migration(9, "refine", include_str!("../../migrations/postgres/0009_refine.sql")),
         migration(10, "screening", include_str!("../../migrations/postgres/0010_screening.sql")),
+        migration(11, "halving", include_str!("../../migrations/postgres/0011_halving.sql")),
     ])
 });
 

@@ -22,6 +22,7 @@ static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
         migration(8, "metrics", include_str!("../../migrations/sqlite/0008_metrics.sql")),
         migration(9, "refine", include_str!("../../migrations/sqlite/0009_refine.sql")),
         migration(10, "screening", include_str!("../../migrations/sqlite/0010_screening.sql")),
+        migration(11, "halving", include_str!("../../migrations/sqlite/0011_halving.sql")),
     ])
 });
 
