@@ -35,6 +35,7 @@ mod predict;
 mod programs;
 mod refine;
 mod removal;
+mod replications;
 mod report;
 mod same_bits;
 mod schedules;
