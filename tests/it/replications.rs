@@ -7,14 +7,14 @@ use crate::support::{Sandbox, root};
 #[test]
 fn sweep_files_of_the_studies_give_no_warning() {
     let sandbox = Sandbox::new();
-    let emma = root().join("data/emma").display().to_string();
+    let data = root().join("data").display().to_string();
     let mut files = 0;
     for entry in std::fs::read_dir(root().join("experiments/replications")).expect("the files") {
         let path = entry.expect("a file").path();
         if path.extension().is_none_or(|extension| extension != "yaml") {
             continue;
         }
-        let text = std::fs::read_to_string(&path).expect("a text").replace("data/emma", &emma);
+        let text = std::fs::read_to_string(&path).expect("a text").replace("data/", &format!("{data}/"));
         // The initial weights of the fine-tuning task come from another sweep.
         let lines: Vec<_> = text.lines().filter(|line| !line.starts_with("init_from:")).collect();
         sandbox.write("study.yaml", lines.join("\n"));
