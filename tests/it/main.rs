@@ -36,6 +36,7 @@ mod predict;
 mod programs;
 mod refine;
 mod removal;
+mod replications;
 mod report;
 mod same_bits;
 mod schedules;

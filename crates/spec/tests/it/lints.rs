@@ -405,6 +405,10 @@ fn experiments_give_no_warning() {
     let mut files = 0;
     for entry in std::fs::read_dir(folder).expect("the experiments") {
         let path = entry.expect("a file").path();
+        // tests/it/replications.rs checks the files of the studies, some of which read a text.
+        if path.is_dir() {
+            continue;
+        }
         assert_eq!(all(&std::fs::read_to_string(&path).expect("a text")), [], "{}", path.display());
         files += 1;
     }

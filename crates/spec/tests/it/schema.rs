@@ -114,7 +114,8 @@ fn every_example_is_accepted() {
 fn every_experiment_is_accepted() {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../experiments");
     let mut files = 0;
-    for entry in std::fs::read_dir(folder).expect("the experiments") {
+    let folders = [folder.join("replications"), folder];
+    for entry in folders.iter().flat_map(|folder| std::fs::read_dir(folder).expect("a folder")) {
         let path = entry.expect("a file").path();
         if path.extension().is_some_and(|extension| extension == "yaml") {
             let text = std::fs::read_to_string(&path).expect("a text");
