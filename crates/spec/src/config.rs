@@ -33,6 +33,10 @@ pub(crate) fn fit(
             "this schedule averages all weights, so it can't be combined with `freeze` or `lr_multipliers`";
         return Err(vec![Problem::new(Place::default(), "", message)]);
     }
+    if task.network().is_some() && schedule.is_grouped() {
+        let message = "only a `trainer` program can have a schedule by parameter group";
+        return Err(vec![Problem::new(Place::default(), "", message)]);
+    }
     let hash = id::config(task, base_lr, &schedule, node.expanded());
     let config = Config {
         id: id::short(&hash, 12),

@@ -9,6 +9,7 @@ mod config;
 mod data;
 mod duplicates;
 pub mod event;
+pub mod group_lrs;
 mod id;
 pub mod json;
 pub mod looks;
