@@ -20,6 +20,9 @@ pub enum Library {
 /// # Errors
 /// The library has no counterpart of the schedule. The message has the reason and alternatives.
 pub fn code(library: Library, subject: &ExportInput<'_>) -> Result<String, String> {
+    if subject.schedule.is_grouped() {
+        return grouped(library, subject);
+    }
     match library {
         Library::Pytorch => torch::export::code(subject),
         Library::Optax => optax::export::code(subject),
@@ -27,4 +30,18 @@ pub fn code(library: Library, subject: &ExportInput<'_>) -> Result<String, Strin
         Library::Transformers => transformers::export::code(subject),
         Library::Timm => timm::export::code(subject),
     }
+}
+
+/// A schedule by parameter group.
+fn grouped(library: Library, _subject: &ExportInput<'_>) -> Result<String, String> {
+    Err(format!(
+        "a schedule with parameter groups can't be exported to {}: export the schedule of each group by itself",
+        match library {
+            Library::Pytorch => "PyTorch",
+            Library::Optax => "optax",
+            Library::Keras => "Keras, whose optimizers have one lr",
+            Library::Transformers => "transformers, whose schedules scale all groups alike",
+            Library::Timm => "timm, whose schedules scale all groups alike",
+        }
+    ))
 }
