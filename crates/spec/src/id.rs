@@ -18,7 +18,7 @@ pub(crate) fn config(task: &Task, base_lr: f64, schedule: &Schedule, node: &Tree
     };
     add(VERSION.as_bytes());
     // A struct of plain numbers and names: serializing it can't fail, and the order of its fields is fixed.
-    add(serde_json::to_string(&task.identity()).unwrap_or_default().as_bytes());
+    add(serde_json::to_string(&task.identity_under(schedule)).unwrap_or_default().as_bytes());
     match schedule.feedback() {
         Feedback::OpenLoop => {
             let state = schedule.start();

@@ -69,6 +69,11 @@ fn properties(forms: &mut Forms, run: Run, catalogue: &Catalogue) -> Json {
             "factors on the lr of some parameters: names or layers, * matches any text",
             None,
         ),
+        "param_groups": property(
+            json!({ "type": "object", "propertyNames": names, "additionalProperties": patterns() }),
+            "the parameters of each group of schedules with `groups`: names or layers, * matches any text, the first match counts",
+            None,
+        ),
         "diverge_above": property(
             forms.number("a number above 1", json!({ "exclusiveMinimum": 1 })),
             "a run has diverged when its loss is NaN, infinite, or more than this multiple of its initial loss",

@@ -28,7 +28,7 @@ impl ShareKey {
     pub fn of(config: &Config) -> Self {
         // A program evaluates as its own trial does, so trials that it trains together evaluate at the same steps.
         let evaluate_every = config.task.program().map_or(0, |_| config.task.evaluate_every);
-        let task = Task { steps: 0, evaluate_every, ..config.task.identity() };
+        let task = Task { steps: 0, evaluate_every, ..config.task.identity_under(&config.schedule) };
         let groups = config.schedule.groups().map(|group| (group.name.to_owned(), group.keeps_ratio));
         Self { task, cycled: config.schedule.momentum(0).is_some(), groups: groups.collect() }
     }

@@ -255,7 +255,18 @@ fn contradictions(spec: &Spec, tree: &Tree) -> Vec<Problem> {
         problems.extend(looks_with_choice(spec, seeds).into_iter().chain(too_many_for_rope(spec, seeds)));
     }
     problems.extend(tree.get("refine").and_then(|refine| refined_on_judging_seeds(spec, refine)));
+    problems.extend(tree.get("param_groups").and_then(|groups| unused_groups(spec, groups)));
     problems
+}
+
+/// Groups of parameters that no schedule distinguishes.
+fn unused_groups(spec: &Spec, groups: &Tree) -> Option<Problem> {
+    let mut variants = spec.schedules.iter().flat_map(|schedule| &schedule.variants);
+    let none = !variants.any(|variant| variant.node.is_grouped());
+    none.then(|| {
+        let problem = Problem::new(groups.place, "param_groups", "no schedule has `groups`");
+        problem.with_hint("remove it, or write a schedule as {groups: {NAME: {kind: cosine}, ...}}")
+    })
 }
 
 /// The reasons why the file can't have its search.

@@ -11,6 +11,8 @@ use std::time::Duration;
 use schedule::tree::Tree;
 use schedule::{Schedule, State};
 
+use crate::transfer::matches;
+
 pub use data::{Data, DataInfo, Dataset, Source, Table, Text};
 pub use model::{Choice, CustomParameter, CustomTaskSpec, Model};
 
@@ -95,6 +97,9 @@ pub struct Network {
     /// Patterns of parameters and the factor on their lr, above 0.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lr_multipliers: Vec<(String, f64)>,
+    /// Parameter groups of schedules with groups, in order: the name of each, and the patterns of its parameters. The first match counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub param_groups: Vec<(String, Vec<String>)>,
 }
 
 /// Initial weights from a file.
@@ -174,6 +179,12 @@ impl ProgramOptions {
 }
 
 impl Network {
+    /// The name of the parameter group of a parameter: that of the first pattern that matches it.
+    pub fn group_of(&self, parameter: &str) -> Option<&str> {
+        let has = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, parameter));
+        self.param_groups.iter().find(|(_, patterns)| has(patterns)).map(|(name, _)| name.as_str())
+    }
+
     /// Examples per step.
     pub fn batch_size(&self) -> usize {
         self.data.as_ref().map_or_else(|| self.model.batch_size(), |data| data.batch_size)
@@ -231,6 +242,15 @@ impl Task {
                     own.params.sort_all_objects();
                 }
             }
+        }
+        task
+    }
+
+    /// The same under a schedule: parameter groups matter only under one that has groups.
+    pub(crate) fn identity_under(&self, schedule: &Schedule) -> Self {
+        let mut task = self.identity();
+        if let (Workload::Network(network), false) = (&mut task.workload, schedule.is_grouped()) {
+            network.param_groups.clear();
         }
         task
     }
