@@ -8,7 +8,7 @@ use wildmatch::WildMatch;
 
 use crate::name::check_name;
 use crate::program::tilde_hint;
-use crate::trial::InitFrom;
+use crate::trial::{InitFrom, Network};
 use crate::world::World;
 
 const PATTERNS: &str = "a list of parameter names, where * matches any text, as in [\"fc1.*\"]";
@@ -27,6 +27,14 @@ pub fn matches(pattern: &str, name: &str) -> bool {
     let pattern = WildMatch::new(pattern);
     let prefixes = name.match_indices('.').map(|(at, _)| name.split_at(at).0);
     prefixes.chain([name]).any(|prefix| pattern.matches(prefix))
+}
+
+impl Network {
+    /// The name of the parameter group of a parameter: that of the first pattern that matches it.
+    pub fn group_of(&self, parameter: &str) -> Option<&str> {
+        let has = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, parameter));
+        self.param_groups.iter().find(|(_, patterns)| has(patterns)).map(|(name, _)| name.as_str())
+    }
 }
 
 impl InitFrom {

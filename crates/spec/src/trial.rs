@@ -11,8 +11,6 @@ use std::time::Duration;
 use schedule::tree::Tree;
 use schedule::{Schedule, State};
 
-use crate::transfer::matches;
-
 pub use data::{Data, DataInfo, Dataset, Source, Table, Text};
 pub use model::{Choice, CustomParameter, CustomTaskSpec, Model};
 
@@ -179,12 +177,6 @@ impl ProgramOptions {
 }
 
 impl Network {
-    /// The name of the parameter group of a parameter: that of the first pattern that matches it.
-    pub fn group_of(&self, parameter: &str) -> Option<&str> {
-        let has = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, parameter));
-        self.param_groups.iter().find(|(_, patterns)| has(patterns)).map(|(name, _)| name.as_str())
-    }
-
     /// Examples per step.
     pub fn batch_size(&self) -> usize {
         self.data.as_ref().map_or_else(|| self.model.batch_size(), |data| data.batch_size)
