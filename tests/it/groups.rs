@@ -68,20 +68,27 @@ fn each_group_is_trained_with_its_own_lrs() {
     }
     assert_eq!(all["lr"], all["groups"]["matrices"]["lr"]);
     let stored = sandbox.query(&format!("select lr from metrics where trial_id = '{id}' order by step"));
-    let stored: Vec<f64> = stored.as_array().expect("rows").iter().map(|row| row["lr"].as_f64().expect("lr")).collect();
+    let stored: Vec<f64> =
+        stored.as_array().expect("rows").iter().map(|row| row["lr"].as_f64().expect("lr")).collect();
     assert_eq!(stored, numbers(&all["lr"]), "the first group's lr is stored");
     // A rule of one group changes the lr of that group only.
     let id = first(&sandbox, "schedule = 'rule' and base_lr = 0.02");
     let rest = used(&sandbox, &id, "rest");
-    assert!(rest.windows(2).all(|pair| pair[1] == pair[0] || pair[1] == 0.5 * pair[0]) && rest[0] > rest[39], "{rest:?}");
-    let line = sandbox.run(&["lr", "{kind: linear, to: 0}", "--lr", "0.02", "--total", "40", "--format", "json"]);
+    assert!(
+        rest.windows(2).all(|pair| pair[1] == pair[0] || pair[1] == 0.5 * pair[0]) && rest[0] > rest[39],
+        "{rest:?}"
+    );
+    let line =
+        sandbox.run(&["lr", "{kind: linear, to: 0}", "--lr", "0.02", "--total", "40", "--format", "json"]);
     assert_eq!(used(&sandbox, &id, "matrices"), numbers(&line.exits(0).json()["lr"]));
     for name in ["split", "rule", "both", "plain"] {
         let id = first(&sandbox, &format!("schedule = '{name}'"));
         let again = sandbox.run(&["reproduce", &id]).exits(0);
         assert!(again.stdout.contains("every bit is equal"), "{}", again.stdout);
     }
-    for args in [&["rank"][..], &["show", "best"], &["report", "-o", "report.html"], &["compare", "split", "plain"]] {
+    for args in
+        [&["rank"][..], &["show", "best"], &["report", "-o", "report.html"], &["compare", "split", "plain"]]
+    {
         sandbox.run(args).exits(0);
     }
     let again = sandbox.run(&["groups.yaml"]).exits(0);
@@ -91,7 +98,11 @@ fn each_group_is_trained_with_its_own_lrs() {
 #[test]
 #[cfg_attr(not(has_python), ignore = "needs python3")]
 fn a_killed_program_resumes_with_the_rules_of_all_groups() {
-    let sandbox = sandbox(&FILE.replace("mode: well", "mode: {values: [well, killed]}").replace("values: [0.02, 0.04]", "values: [0.02]"));
+    let sandbox = sandbox(
+        &FILE
+            .replace("mode: well", "mode: {values: [well, killed]}")
+            .replace("values: [0.02, 0.04]", "values: [0.02]"),
+    );
     sandbox.run(&["groups.yaml", "-q", "--retries", "0"]).exits(0);
     let rows = sandbox.query(
         "select schedule, count(distinct digest) as digests, count(*) as n, count(distinct final_valid_loss) as losses from trials \
@@ -135,7 +146,11 @@ schedules:
     let (shared, alone) = (sandbox(file), sandbox(&file.replace("share: true, ", "")));
     assert_eq!(results(&shared), results(&alone));
     let trained = shared.query("select steps_trained as n from sharing")[0]["n"].as_u64().expect("a number");
-    assert_eq!(trained, 2 * 100 + 39 + 59, "the cooldowns leave after steps 60 and 40; another ratio is another run");
+    assert_eq!(
+        trained,
+        2 * 100 + 39 + 59,
+        "the cooldowns leave after steps 60 and 40; another ratio is another run"
+    );
 }
 
 #[test]
@@ -164,15 +179,24 @@ fn lrs_of_a_group_are_printed_and_mistakes_are_explained() {
     };
     let plain = csv(&[]).exits(0);
     assert_eq!(plain.stdout, "step,lr\n0,0.2\n1,0.2\n");
-    assert!(plain.stderr.contains("these are the lrs of the first parameter group, `matrices`"), "{}", plain.stderr);
+    assert!(
+        plain.stderr.contains("these are the lrs of the first parameter group, `matrices`"),
+        "{}",
+        plain.stderr
+    );
     assert_eq!(csv(&["--group", "rest"]).exits(0).stdout, "step,lr\n0,0.2\n1,0.2\n");
-    assert_eq!(csv(&["--group", "rest", "--lr", "7"]).exits(0).stdout, "step,lr\n0,0.2\n1,0.2\n", "its own base lr");
+    assert_eq!(
+        csv(&["--group", "rest", "--lr", "7"]).exits(0).stdout,
+        "step,lr\n0,0.2\n1,0.2\n",
+        "its own base lr"
+    );
     let wrong = csv(&["--group", "rset"]).exits(2).stderr;
     assert!(wrong.contains("no parameter group `rset` (did you mean `rest`?)"), "{wrong}");
     let wrong = sandbox.run(&["lr", "1x", "--total", "2", "--group", "rest"]).exits(2).stderr;
     assert!(wrong.contains("--group is for a schedule with `groups`"), "{wrong}");
     for library in ["keras", "transformers", "timm"] {
-        let refused = sandbox.run(&["export", "schedule", split, "--total", "9", "--to", library]).exits(1).stderr;
+        let refused =
+            sandbox.run(&["export", "schedule", split, "--total", "9", "--to", library]).exits(1).stderr;
         assert!(refused.contains("parameter groups can't be exported"), "{refused}");
     }
     let refused = sandbox.run(&["export", "schedule", split, "--total", "9", "--to", "csv"]).exits(2).stderr;

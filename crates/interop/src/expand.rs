@@ -65,9 +65,7 @@ impl Walk<'_> {
             _ => &[],
         };
         let entries = rest.iter().map(|(key, child)| match key.name.as_str() {
-            "groups" => {
-                (key.clone(), Tree { place: child.place, value: Value::Map(expanded.clone()) })
-            }
+            "groups" => (key.clone(), Tree { place: child.place, value: Value::Map(expanded.clone()) }),
             _ => (key.clone(), child.clone()),
         });
         (Tree { place: tree.place, value: Value::Map(entries.collect()) }, stated)

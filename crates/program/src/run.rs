@@ -234,7 +234,9 @@ impl<'a> Run<'a> {
             }
             Some(UsedLr::ByGroup(used)) => {
                 if !self.trial.config.schedule.is_grouped() {
-                    return Err("`lr`: expected a number, because the schedule has no parameter groups".to_owned());
+                    return Err(
+                        "`lr`: expected a number, because the schedule has no parameter groups".to_owned()
+                    );
                 }
                 self.group_lrs(step).map_or(Ok(()), |planned| planned.compare(step, used))
             }
@@ -667,7 +669,8 @@ mod tests {
         for step in 0..8 {
             let valid = if step % 2 == 1 { ", \"valid_loss\": 1.0" } else { "" };
             let line = format!("{{\"step\": {step}, \"train_loss\": 2.0{valid}}}");
-            let responses = handle(&mut run, &[&format!("{{\"ask\": {step}}}"), &line]).expect("good reports");
+            let responses =
+                handle(&mut run, &[&format!("{{\"ask\": {step}}}"), &line]).expect("good reports");
             let json = match &responses[0] {
                 Response::Answer(answer) => serde_json::to_value(answer).expect("JSON"),
                 other => panic!("{other:?}"),
@@ -686,7 +689,10 @@ mod tests {
         report("{\"rest\": 0.3}").expect("one of them");
         report("0.1").expect("that of the first group");
         for (lr, words) in [
-            ("{\"matrices\": 0.1, \"rest\": 0.1}", "used lr 0.1 of the group `rest`, but the schedule has 0.3"),
+            (
+                "{\"matrices\": 0.1, \"rest\": 0.1}",
+                "used lr 0.1 of the group `rest`, but the schedule has 0.3",
+            ),
             ("{\"rset\": 0.3}", "no parameter group `rset` (did you mean `rest`?)"),
             ("0.3", "used lr 0.3, but the schedule has 0.1"),
         ] {

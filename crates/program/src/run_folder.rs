@@ -132,8 +132,7 @@ fn groups(config: &Config, dir: &Path) -> std::io::Result<Option<Vec<GroupFile>>
         let (lr, momentum) = (dir.join(format!("lr-{i}.npy")), dir.join(format!("momentum-{i}.npy")));
         let open_loop = schedule.feedback() == Feedback::OpenLoop;
         if open_loop {
-            let rates: Vec<f64> =
-                (0..steps).filter_map(|t| schedule.group_lrs(t, &state).nth(i)).collect();
+            let rates: Vec<f64> = (0..steps).filter_map(|t| schedule.group_lrs(t, &state).nth(i)).collect();
             write_npy(&lr, &rates)?;
         }
         let momenta: Vec<f64> =

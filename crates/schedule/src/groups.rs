@@ -92,7 +92,8 @@ fn read_group(
         problems.push(Problem::new(key.place, groups.path.clone(), message));
     }
     if AXIS_KEYS.contains(&key.name.as_str()) {
-        let message = format!("a parameter group can't have the name `{}`, which is that of an axis", key.name);
+        let message =
+            format!("a parameter group can't have the name `{}`, which is that of an axis", key.name);
         problems.push(Problem::new(key.place, groups.path.clone(), message));
     }
     let path = format!("{}.{}", groups.path, key.name);

@@ -265,7 +265,9 @@ impl Node {
             let lr = |t: u64| root.lr(&run.at(t as f64), &start);
             if lr(0).max(lr(horizon.total.saturating_sub(1))) > MAX_LR {
                 let problem = self.problem("the lr overflows single precision");
-                return Err(vec![problem.with_hint("use a smaller factor, or wrap it in `clamp: {max: ...}`")]);
+                return Err(vec![
+                    problem.with_hint("use a smaller factor, or wrap it in `clamp: {max: ...}`"),
+                ]);
             }
         }
         schedule.check_rules_of_groups()?;
@@ -513,11 +515,7 @@ impl Schedule {
             let start = self.start();
             let lr = |t| self.lr(t, &start);
             let whole = lint::whole_run(lr, self.run.len as u64, self.node.root.is_constant(), &warnings);
-            let here = |warning| Problem {
-                place: self.node.place,
-                path: self.node.path.clone(),
-                ..warning
-            };
+            let here = |warning| Problem { place: self.node.place, path: self.node.path.clone(), ..warning };
             warnings.extend(whole.into_iter().map(here));
         }
         self.warn_of_epochs(&mut warnings);

@@ -66,7 +66,8 @@ fn variant(config: &Config) -> String {
 
 /// Describes a config by the values that distinguish it from the others of its schedule.
 fn described(config: &Config) -> String {
-    let outer = config.axes.iter().filter(|(path, _)| !path.starts_with("schedule") && !path.starts_with(AXIS));
+    let outer =
+        config.axes.iter().filter(|(path, _)| !path.starts_with("schedule") && !path.starts_with(AXIS));
     let outer = outer.map(|(path, value)| format!("{path}: {value}"));
     let own = Some(variant(config)).filter(|own| !own.is_empty());
     let lr = format!("lr: {}", config.base_lr);

@@ -59,7 +59,11 @@ impl GroupLrs {
         let variants = match axes::size(&found) {
             Some(size) if size <= MOST => axes::variants(&mapping, &found),
             _ => {
-                problems.push(Problem::new(lr.place, path, "the lrs of the parameter groups have too many values"));
+                problems.push(Problem::new(
+                    lr.place,
+                    path,
+                    "the lrs of the parameter groups have too many values",
+                ));
                 return None;
             }
         };
@@ -112,7 +116,8 @@ impl GroupLrs {
             let problem = Problem::new(self.first.0.place, self.path.clone(), message);
             problems.push(problem.with_hint("write the groups in the same order"));
         }
-        let with = |lrs: &Variant| Variant { tree: with_lrs(schedule, &lrs.tree), chosen: lrs.chosen.clone() };
+        let with =
+            |lrs: &Variant| Variant { tree: with_lrs(schedule, &lrs.tree), chosen: lrs.chosen.clone() };
         (problems.len() == before).then(|| self.variants.iter().map(with).collect())
     }
 }

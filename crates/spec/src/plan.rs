@@ -11,13 +11,13 @@ use schedule::tree::{Place, Tree};
 use crate::allow;
 use crate::config::fit;
 use crate::duplicates::{Duplicates, Fitted};
-use crate::{group_lrs, id};
 use crate::protocol::{Decisions, Purpose, Seeds};
 use crate::screen::{Candidate, Screening};
 use crate::searched::{self, Runs};
 use crate::share;
 use crate::sweep_file::{NamedSchedule, NamedVariant, Point, Spec};
 use crate::trial::{Config, Model, Trial};
+use crate::{group_lrs, id};
 
 /// The runs of a sweep.
 #[derive(Debug, Clone)]

@@ -176,19 +176,16 @@ fn spec(
     fields.read_or("allow", Vec::new(), problems, schedule::lint::allow_list);
     let search = fields.optional("search").and_then(|field| search::read(&field, problems));
     let by_group = group_lrs(tree, problems);
-    let schedules =
-        fields.required("schedules", problems).and_then(|field| schedules(&field, by_group.as_ref(), problems));
+    let schedules = fields
+        .required("schedules", problems)
+        .and_then(|field| schedules(&field, by_group.as_ref(), problems));
 
     // The rest of the file is one run with axes. Its keys are checked for each point of the grid.
     let run = run_of(tree, by_group.as_ref());
     let before = problems.len();
     let axes = axes::find(&run, "", problems);
     let bad = problems.split_off(before);
-    // A file needs no `lr` if all schedules have their own.
-    let all_own = match tree.get("schedules").map(|schedules| &schedules.value) {
-        Some(Value::Map(entries)) => !entries.is_empty() && entries.iter().all(|(_, tree)| has_lr(tree)),
-        _ => false,
-    };
+    let all_own = all_have_lrs(tree);
     let needs_lr = !all_own || tree.get("lr").is_some();
     let points = match axes::size(&axes) {
         Some(size) if size <= MAX_TRIALS => points(&run, &axes, needs_lr, world, problems),
@@ -229,6 +226,14 @@ fn spec(
         problems.extend(plan::fit_problems(&spec));
     }
     Some(spec)
+}
+
+/// Whether all schedules have their own `lr`. Then the file needs none.
+fn all_have_lrs(tree: &Tree) -> bool {
+    match tree.get("schedules").map(|schedules| &schedules.value) {
+        Some(Value::Map(entries)) => !entries.is_empty() && entries.iter().all(|(_, tree)| has_lr(tree)),
+        _ => false,
+    }
 }
 
 /// The file's `lr` if it names parameter groups. In a file without groups it is read as any other `lr`.

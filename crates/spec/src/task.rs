@@ -120,9 +120,8 @@ fn network(
     let network =
         Network { data, model, optimizer, clip_norm, init_from, freeze, lr_multipliers, param_groups };
     let before = problems.len();
-    let names_parameters = !network.freeze.is_empty()
-        || !network.lr_multipliers.is_empty()
-        || !network.param_groups.is_empty();
+    let names_parameters =
+        !network.freeze.is_empty() || !network.lr_multipliers.is_empty() || !network.param_groups.is_empty();
     if network.init_from.is_some() || names_parameters {
         let transfer_errors = world.transfer_errors(&network);
         for key in ["init_from", "freeze", "lr_multipliers", "param_groups"] {

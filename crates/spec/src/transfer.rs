@@ -163,7 +163,8 @@ fn multipliers(field: &Field<'_>) -> Result<Vec<(String, f64)>, Vec<Problem>> {
 
 /// A mapping from names of groups to patterns.
 fn param_groups(field: &Field<'_>) -> Result<Vec<(String, Vec<String>)>, Vec<Problem>> {
-    const FORM: &str = "a mapping from parameter groups to parameter names, as in {matrices: [\"*.weight\"], rest: [\"*\"]}";
+    const FORM: &str =
+        "a mapping from parameter groups to parameter names, as in {matrices: [\"*.weight\"], rest: [\"*\"]}";
     let Value::Map(entries) = &field.tree.value else { return Err(field.expected(FORM).into()) };
     all(entries.iter().map(|(key, tree)| {
         check_name(&key.name).map_err(|message| Problem::new(key.place, field.path.clone(), message))?;

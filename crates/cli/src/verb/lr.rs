@@ -126,9 +126,9 @@ fn of_group(schedule: &Schedule, name: &str) -> Result<Schedule, Failure> {
     let names = || schedule.groups().map(|group| group.name);
     let found = names().position(|known| known == name).and_then(|i| schedule.of_group(i));
     found.ok_or_else(|| match (nearest(name, names()), schedule.is_grouped()) {
-        (Some(near), _) => {
-            Failure::usage(format_args!("the schedule has no parameter group `{name}` (did you mean `{near}`?)"))
-        }
+        (Some(near), _) => Failure::usage(format_args!(
+            "the schedule has no parameter group `{name}` (did you mean `{near}`?)"
+        )),
         (None, true) => Failure::usage(format_args!(
             "the schedule has no parameter group `{name}` (its groups: {})",
             listed(names())
@@ -311,7 +311,8 @@ fn lrs_of_groups(lr: &Tree, node: &Tree) -> Result<(Stated, Tree), Vec<Problem>>
     match <[Variant; 1]>::try_from(with) {
         Ok([one]) => Ok((own_lr(lrs.of_first())?, one.tree)),
         Err(_) => {
-            let problem = Problem::new(lr.place, "lr", "expected one number for each parameter group, found an axis");
+            let problem =
+                Problem::new(lr.place, "lr", "expected one number for each parameter group, found an axis");
             Err(vec![problem])
         }
     }

@@ -68,10 +68,15 @@ fn by_group(forms: &mut Forms) -> Json {
         "propertyNames": group_names(),
         "additionalProperties": reference("node"),
     });
-    let doc = "the schedule of each parameter group; the lr of the first one is shown where there is room for one";
-    let lr = property(forms.base_lr(), "base learning rates of this schedule, instead of the file's `lr`", None);
+    let doc =
+        "the schedule of each parameter group; the lr of the first one is shown where there is room for one";
+    let lr =
+        property(forms.base_lr(), "base learning rates of this schedule, instead of the file's `lr`", None);
     let keys = [("groups", property(axis(&groups), doc, None)), ("lr", lr), ("allow", allow(DOC))];
-    forms.define("schedule_groups", property(object(&keys, &["groups"]), "a schedule by parameter group", None));
+    forms.define(
+        "schedule_groups",
+        property(object(&keys, &["groups"]), "a schedule by parameter group", None),
+    );
     reference("schedule_groups")
 }
 

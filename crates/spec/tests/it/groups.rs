@@ -10,7 +10,8 @@ use crate::schema::takes_file;
 
 const RUN: &str = "trainer: {command: [python3], share: true}\nbudget: {steps: 20}\n";
 
-const SPLIT: &str = "{groups: {matrices: {body: 1x, cooldown: {over: \"50%\", to: 0}}, rest: {kind: linear, to: 0}}}";
+const SPLIT: &str =
+    "{groups: {matrices: {body: 1x, cooldown: {over: \"50%\", to: 0}}, rest: {kind: linear, to: 0}}}";
 
 fn spec(text: &str) -> Spec {
     assert!(takes_file(&yaml::read(text).expect("good YAML")), "the schema accepts it: {text}");
@@ -45,7 +46,9 @@ fn lrs(config: &Config, t: u64) -> Vec<f64> {
 
 #[test]
 fn each_group_has_its_schedule_and_its_base_lr() {
-    let plan = planned(&format!("lr: {{matrices: {{values: [0.02, 0.04]}}, rest: 0.3}}\nschedules: {{split: {SPLIT}}}"));
+    let plan = planned(&format!(
+        "lr: {{matrices: {{values: [0.02, 0.04]}}, rest: 0.3}}\nschedules: {{split: {SPLIT}}}"
+    ));
     let configs: Vec<&Config> = plan.trials.iter().map(|trial| &*trial.config).collect();
     assert_eq!(configs.iter().map(|config| config.base_lr).collect::<Vec<_>>(), [0.02, 0.04]);
     let config = configs[1];
@@ -64,7 +67,9 @@ fn each_group_has_its_schedule_and_its_base_lr() {
 
 #[test]
 fn a_group_without_a_base_lr_keeps_its_ratio() {
-    for (lr, keeps) in [("{values: [0.1]}", true), ("{matrices: 0.1}", true), ("{matrices: 0.1, rest: 0.1}", false)] {
+    for (lr, keeps) in
+        [("{values: [0.1]}", true), ("{matrices: 0.1}", true), ("{matrices: 0.1, rest: 0.1}", false)]
+    {
         let plan = planned(&format!("lr: {lr}\nschedules: {{split: {SPLIT}}}"));
         let config = &plan.trials[0].config;
         assert_eq!(groups(config)[1], ("rest".to_owned(), 0.1, keeps), "{lr}");
@@ -74,15 +79,25 @@ fn a_group_without_a_base_lr_keeps_its_ratio() {
 #[test]
 fn the_lr_of_another_group_is_an_axis_of_the_schedule() {
     let rest = format!("schedules: {{split: {SPLIT}, plain: {{kind: linear, to: 0}}}}");
-    let plan = planned(&format!("lr: {{matrices: {{values: [0.02, 0.04]}}, rest: {{logspace: [0.1, 1, 3]}}}}\n{rest}"));
-    let split: Vec<&Config> =
-        plan.trials.iter().map(|trial| &*trial.config).filter(|config| config.schedule_name == "split").collect();
+    let plan = planned(&format!(
+        "lr: {{matrices: {{values: [0.02, 0.04]}}, rest: {{logspace: [0.1, 1, 3]}}}}\n{rest}"
+    ));
+    let split: Vec<&Config> = plan
+        .trials
+        .iter()
+        .map(|trial| &*trial.config)
+        .filter(|config| config.schedule_name == "split")
+        .collect();
     assert_eq!(split.len(), 6);
     let axes: BTreeSet<_> = split.iter().flat_map(|config| config.axes.clone()).collect();
     let lr = |value: &str| ("lr.rest".to_owned(), value.to_owned());
     assert_eq!(axes, BTreeSet::from([lr("0.1"), lr("0.316227766017"), lr("1.0")]));
     let plain = plan.trials.iter().filter(|trial| trial.config.schedule_name == "plain");
-    assert_eq!(plain.map(|trial| trial.config.base_lr).collect::<Vec<_>>(), [0.02, 0.04], "the lr of the first group");
+    assert_eq!(
+        plain.map(|trial| trial.config.base_lr).collect::<Vec<_>>(),
+        [0.02, 0.04],
+        "the lr of the first group"
+    );
 }
 
 #[test]
@@ -92,7 +107,8 @@ fn a_schedules_own_lrs_replace_the_files() {
     let found: Vec<f64> = plan.trials.iter().map(|trial| trial.config.base_lr).collect();
     assert_eq!(found, [1.0, 2.0, 0.1]);
     assert_eq!(groups(&plan.trials[0].config)[1].1, 3.0);
-    let of_file = planned(&format!("lr: {{matrices: {{values: [1, 2]}}, rest: 3}}\nschedules: {{split: {SPLIT}}}"));
+    let of_file =
+        planned(&format!("lr: {{matrices: {{values: [1, 2]}}, rest: 3}}\nschedules: {{split: {SPLIT}}}"));
     assert_eq!(ids(&of_file), plan.trials[..2].iter().map(|trial| trial.id.as_str()).collect());
 }
 
@@ -147,11 +163,19 @@ fn a_stored_config_is_read_again() {
 fn steps_are_shared_while_the_lrs_of_all_groups_agree() {
     let group = |late: u64| format!("{{phases: [{{for: {late}, value: 1x}}, {{value: 0.5x}}]}}");
     let with = |a: u64, b: u64| format!("{{groups: {{a: {}, b: {}}}}}", group(a), group(b));
-    let plan = planned(&format!("lr: 0.1\nschedules: {{x: {}, y: {}, z: {}}}", with(16, 16), with(16, 8), with(4, 16)));
+    let plan = planned(&format!(
+        "lr: 0.1\nschedules: {{x: {}, y: {}, z: {}}}",
+        with(16, 16),
+        with(16, 8),
+        with(4, 16)
+    ));
     let trials: Vec<_> = plan.trials.iter().collect();
     // x and y agree for 8 steps, z leaves after 4.
     assert_eq!(share::trained_steps(&trials), 20 + 12 + 16);
-    let other = planned(&format!("lr: 0.1\nschedules: {{x: {}, y: {{groups: {{a: 1x, c: 1x}}}}, z: 1x}}", with(16, 16)));
+    let other = planned(&format!(
+        "lr: 0.1\nschedules: {{x: {}, y: {{groups: {{a: 1x, c: 1x}}}}, z: 1x}}",
+        with(16, 16)
+    ));
     assert_eq!(share::shareable_groups(other.trials.iter()).len(), 3, "other groups are another run");
 }
 
@@ -170,18 +194,33 @@ fn rules_of_all_groups_are_counted() {
 #[test]
 fn mistakes_are_explained() {
     for (rest, words) in [
-        ("lr: 1\nschedules: {a: {groups: {}}}", "schedules.a.groups: expected a mapping from names of parameter groups"),
+        (
+            "lr: 1\nschedules: {a: {groups: {}}}",
+            "schedules.a.groups: expected a mapping from names of parameter groups",
+        ),
         ("lr: 1\nschedules: {a: {groups: {values: 1x, b: 1x}}}", "can't have the name `values`"),
-        ("lr: 1\nschedules: {a: {groups: {b: {kind: cosin}}}}", "schedules.a.groups.b.kind: unknown schedule `cosin`"),
+        (
+            "lr: 1\nschedules: {a: {groups: {b: {kind: cosin}}}}",
+            "schedules.a.groups.b.kind: unknown schedule `cosin`",
+        ),
         ("lr: 1\nschedules: {a: {groups: {b: 1x}, warmup: {over: 3}}}", "unknown key `warmup`"),
-        ("lr: 1\nschedules: {a: {warmup: {over: 3}, body: {groups: {b: 1x}}}}", "`groups` can only be at the top"),
+        (
+            "lr: 1\nschedules: {a: {warmup: {over: 3}, body: {groups: {b: 1x}}}}",
+            "`groups` can only be at the top",
+        ),
         ("lr: {b: 1}\nschedules: {a: 1x}", "lr: expected a number above 0"),
-        ("lr: {b: 1, c: 2}\nschedules: {a: {groups: {c: 1x, b: 0.5x}}}", "write the groups in the same order"),
+        (
+            "lr: {b: 1, c: 2}\nschedules: {a: {groups: {c: 1x, b: 0.5x}}}",
+            "write the groups in the same order",
+        ),
         ("lr: {b: 1, rset: 2}\nschedules: {a: {groups: {b: 1x, rest: 1x}}}", "did you mean `rest`?"),
         ("lr: {b: 0}\nschedules: {a: {groups: {b: 1x}}}", "lr.b: expected a number above 0"),
         ("lr: {b: 1, c: -1}\nschedules: {a: {groups: {b: 1x, c: 1x}}}", "lr.c: expected a number above 0"),
         ("lr: {b: 1, c: [1, 2]}\nschedules: {a: {groups: {b: 1x, c: 1x}}}", "write {values: [1, 2]}"),
-        ("lr: 1\nschedules: {a: {groups: {b: {kind: schedule_free}}}}", "works on the weights of the whole model"),
+        (
+            "lr: 1\nschedules: {a: {groups: {b: {kind: schedule_free}}}}",
+            "works on the weights of the whole model",
+        ),
         ("lr: 1\nschedules: {a: {groups: {b: {kind: cosine, over: 50}}}}", "schedules.a.groups.b"),
     ] {
         let found = refused(rest);
@@ -193,7 +232,10 @@ fn mistakes_are_explained() {
 fn what_does_not_know_groups_refuses_them() {
     let search = "seeds: {tune: 8, decide: 32}\nsearch: {knots: 4, trials: 1000}";
     let found = refused(&format!("lr: 1\n{search}\nschedules: {{a: {{groups: {{b: 1x}}}}, c: 1x}}"));
-    assert!(found.contains("a search is for one schedule for all parameters, but `a` has parameter groups"), "{found}");
+    assert!(
+        found.contains("a search is for one schedule for all parameters, but `a` has parameter groups"),
+        "{found}"
+    );
     let plan = planned(&format!("lr: 0.1\nschedules: {{split: {SPLIT}}}"));
     let schedule = &plan.trials[0].config.schedule;
     assert_eq!(spec::screen::unusable(schedule), Some("has parameter groups"));
