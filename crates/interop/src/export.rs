@@ -2,7 +2,7 @@
 //! function with the closed form. Returns text; no I/O.
 
 use crate::input::ExportInput;
-use crate::{keras, optax, timm, torch, transformers};
+use crate::{groups, keras, optax, timm, torch, transformers};
 
 /// The libraries for which code can be printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,15 +33,17 @@ pub fn code(library: Library, subject: &ExportInput<'_>) -> Result<String, Strin
 }
 
 /// A schedule by parameter group.
-fn grouped(library: Library, _subject: &ExportInput<'_>) -> Result<String, String> {
-    Err(format!(
-        "a schedule with parameter groups can't be exported to {}: export the schedule of each group by itself",
-        match library {
-            Library::Pytorch => "PyTorch",
-            Library::Optax => "optax",
-            Library::Keras => "Keras, whose optimizers have one lr",
-            Library::Transformers => "transformers, whose schedules scale all groups alike",
-            Library::Timm => "timm, whose schedules scale all groups alike",
-        }
-    ))
+fn grouped(library: Library, subject: &ExportInput<'_>) -> Result<String, String> {
+    let refused = |library: &str| {
+        Err(format!(
+            "a schedule with parameter groups can't be exported to {library}: export the schedule of each group by itself"
+        ))
+    };
+    match library {
+        Library::Pytorch => groups::pytorch(subject),
+        Library::Optax => groups::optax(subject),
+        Library::Keras => refused("Keras, whose optimizers have one lr"),
+        Library::Transformers => refused("transformers, whose schedules scale the lrs of all groups alike"),
+        Library::Timm => refused("timm, whose schedules scale the lrs of all groups alike"),
+    }
 }

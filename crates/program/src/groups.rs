@@ -51,7 +51,7 @@ impl GroupAnswers {
     /// Compares the lrs that a program used at a step.
     ///
     /// # Errors
-    /// The first difference, or a name that is no group.
+    /// The first difference, or a name that is not one of the groups.
     pub(crate) fn compare(&self, step: u64, used: &BTreeMap<String, f64>) -> Result<(), String> {
         for (name, used) in used {
             let Some((_, planned)) = self.0.iter().find(|(known, _)| known == name) else {

@@ -18,8 +18,10 @@ const AXIS_KEYS: [&str; 3] = ["values", "linspace", "logspace"];
 #[derive(Debug, Clone)]
 pub(crate) struct Group {
     pub(crate) name: Arc<str>,
-    /// Its own base lr; `None`: that of the first group.
+    /// Its base lr; `None`: that of the first group.
     pub(crate) base_lr: Option<f64>,
+    /// Whether it is not the first group and has no base lr.
+    pub(crate) keeps_ratio: bool,
     pub(crate) root: Arc<ScheduleNode>,
     /// Whether its lr depends on training.
     pub(crate) is_closed_loop: bool,
@@ -34,8 +36,8 @@ pub struct GroupInfo<'a> {
     pub name: &'a str,
     /// Its base lr, `1x` in its schedule.
     pub base_lr: f64,
-    /// Whether it has no base lr of its own: its lrs are multiples of the base lr of the first group. A program then keeps the ratio
-    /// of its initial lrs.
+    /// Whether the first group's base lr is used because the file has none for this group. A program then keeps the ratio of its
+    /// initial lrs. False for the first group.
     pub keeps_ratio: bool,
     /// Whether its lr depends on training.
     pub is_closed_loop: bool,
@@ -75,6 +77,9 @@ pub(crate) fn read(
     if let Some(field) = fields.optional("lr") {
         read_base_lrs(&field, &mut all, problems);
     }
+    for group in all.iter_mut().skip(1) {
+        group.keeps_ratio = group.base_lr.is_none();
+    }
     fields.finish(problems);
     if problems.len() > before {
         all.clear();
@@ -101,7 +106,7 @@ fn read_group(
     let root = ScheduleNode::read(tree, &path, problems, reading)?;
     let is_closed_loop = reading.rules > rules;
     let (name, root) = (key.name.as_str().into(), Arc::new(root));
-    Some(Group { name, base_lr: None, root, is_closed_loop, place: tree.place, path })
+    Some(Group { name, base_lr: None, keeps_ratio: false, root, is_closed_loop, place: tree.place, path })
 }
 
 /// Reads the base lrs of the groups after the first: a mapping from names to numbers.

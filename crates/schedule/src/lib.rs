@@ -343,7 +343,7 @@ impl Schedule {
         self.node.groups.iter().map(|group| GroupInfo {
             name: &group.name,
             base_lr: self.run_of(group).base,
-            keeps_ratio: group.base_lr.is_none(),
+            keeps_ratio: group.keeps_ratio,
             is_closed_loop: group.is_closed_loop,
         })
     }
@@ -378,7 +378,7 @@ impl Schedule {
         Some(Self { node, run: self.run_of(group) })
     }
 
-    /// A group has no vectors of its own that a rule could read, and only all weights can be averaged.
+    /// A rule can't read the vectors of one group, and only all weights can be averaged.
     fn check_rules_of_groups(&self) -> Result<(), Vec<Problem>> {
         let refused = |group: &Group| {
             let mut refused = false;

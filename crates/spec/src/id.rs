@@ -43,7 +43,7 @@ pub(crate) fn config(task: &Task, base_lr: f64, schedule: &Schedule, node: &Tree
     hasher.finalize()
 }
 
-/// What identifies each parameter group in addition to its numbers: its name, and whether a program keeps the ratio of its lrs.
+/// The identity of each parameter group in addition to its numbers: its name, and whether a program keeps the ratio of its lrs.
 fn groups<'a>(task: &Task, schedule: &'a Schedule) -> impl Iterator<Item = String> + use<'a> {
     let is_program = task.program().is_some();
     schedule.groups().map(move |group| {
