@@ -143,8 +143,8 @@ schedules:
         ];
         sql.iter().flat_map(|sql| sandbox.texts(sql)).collect::<Vec<_>>()
     };
-    let (shared, alone) = (sandbox(file), sandbox(&file.replace("share: true, ", "")));
-    assert_eq!(results(&shared), results(&alone));
+    let (shared, separate) = (sandbox(file), sandbox(&file.replace("share: true, ", "")));
+    assert_eq!(results(&shared), results(&separate));
     let trained = shared.query("select steps_trained as n from sharing")[0]["n"].as_u64().expect("a number");
     assert_eq!(
         trained,
@@ -203,4 +203,117 @@ fn lrs_of_a_group_are_printed_and_mistakes_are_explained() {
     assert!(refused.contains("`sweep lr --group`"), "{refused}");
     let json = sandbox.run(&["export", "schedule", split, "--total", "2", "--to", "json"]).exits(0).json();
     assert_eq!(json["groups"]["rest"]["lr"], serde_json::json!([0.2, 0.2]));
+}
+
+/// A built-in model with groups by pattern.
+const BUILT_IN: &str = "\
+name: built-in
+data: {dataset: digits, batch_size: 50}
+model: {kind: mlp, hidden: [24]}
+optimizer: {kind: sgd, momentum: 0.9}
+budget: {steps: 40}
+evaluate: {every: 10}
+seeds: 2
+extend: false
+param_groups: {weights: [\"*.weight\"], rest: [\"*\"]}
+lr: {weights: 0.1, rest: 0.05}
+schedules:
+  flat: {groups: {weights: 1x, rest: 1x}}
+  late: {groups: {weights: 1x, rest: {body: 1x, cooldown: {over: \"50%\", to: 0}}}}
+  early: {groups: {weights: {body: 1x, cooldown: {over: \"75%\", to: 0}}, rest: 1x}}
+  rule: {groups: {weights: {kind: plateau, watch: train_loss, every: 5, factor: 0.5, patience: 0}, rest: {kind: polyak}}}
+";
+
+/// Losses, weights and digests of all trials.
+fn results(file: &str, args: &[&str]) -> Vec<String> {
+    let sandbox = Sandbox::new();
+    sandbox.write("built.yaml", file);
+    sandbox.run(&[&["built.yaml", "-q"], args].concat()).exits(0);
+    sandbox.texts(
+        "select json_array(r.schedule, t.seed, t.weights_hash, t.final_valid_loss, t.digest) from trials as t join runs as r \
+         using (trial_id) order by 1",
+    )
+}
+
+/// The bits of a trial do not depend on shared steps or on the lanes beside it.
+#[test]
+fn groups_of_a_built_in_model_give_the_same_bits_in_any_stack() {
+    let separate = results(BUILT_IN, &["--no-share", "--lanes", "1", "--workers", "1"]);
+    assert_eq!(separate.len(), 8);
+    for args in
+        [&["--workers", "1"][..], &["--workers", "2"], &["--no-share", "--lanes", "4", "--workers", "1"]]
+    {
+        assert_eq!(results(BUILT_IN, args), separate, "{args:?}");
+    }
+}
+
+/// Half the lr for a group is a factor of 0.5 on the lr of its parameters, which is exact; equal lrs are those of all parameters.
+#[test]
+fn an_lr_of_a_group_is_that_of_its_parameters() {
+    let hashes = |groups: &str, lr: &str, flat: &str| {
+        let file = BUILT_IN.split("  late").next().expect("schedules");
+        let file = file.replace("param_groups: {weights: [\"*.weight\"], rest: [\"*\"]}", groups);
+        let file = file.replace("lr: {weights: 0.1, rest: 0.05}", lr);
+        results(&file.replace("{groups: {weights: 1x, rest: 1x}}", flat), &[])
+    };
+    let weights = |rows: Vec<String>| -> Vec<Value> {
+        rows.iter().map(|row| serde_json::from_str::<Value>(row).expect("JSON")[2].clone()).collect()
+    };
+    let (groups, flat) =
+        ("param_groups: {weights: [\"*.weight\"], rest: [\"*\"]}", "{groups: {weights: 1x, rest: 1x}}");
+    let halved = weights(hashes(groups, "lr: {weights: 0.1, rest: 0.05}", flat));
+    assert_eq!(halved, weights(hashes("lr_multipliers: {\"*.bias\": 0.5}", "lr: 0.1", "1x")));
+    let equal = weights(hashes(groups, "lr: 0.1", flat));
+    assert_eq!(equal, weights(hashes("clip_norm: 1e9", "lr: 0.1", "1x")));
+    assert_ne!(equal, halved);
+}
+
+#[test]
+fn groups_that_do_not_fit_the_model_are_refused() {
+    let sandbox = Sandbox::new();
+    for (from, to, words) in [
+        ("\"*.weight\"", "\"*.wight\"", "`weights`: no parameter matches `*.wight`"),
+        ("rest: [\"*\"]", "rest: [fc1.bias]", "no group has the parameters fc2.bias"),
+        ("weights: [\"*.weight\"]", "weights: [\"*\"]", "`rest` has no parameter"),
+        ("rest: [\"*\"]}", "rset: [\"*\"]}", "`param_groups` has no group `rest` (did you mean `rset`?)"),
+        ("rest: [\"*\"]}", "rest: [\"*.bias\"], more: [fc2]}", "`more` has no parameter"),
+        ("param_groups: {weights: [\"*.weight\"], rest: [\"*\"]}\n", "", "needs `param_groups`"),
+        ("rest: {kind: polyak}", "rest: {kind: prodigy}", "works on the weights of the whole model"),
+        (
+            "rest: {kind: polyak}",
+            "rest: {kind: one_cycle, momentum: {min: 0.8, max: 0.9}}",
+            "the momentum of a built-in model can't be cycled by parameter group",
+        ),
+    ] {
+        sandbox.write("built.yaml", BUILT_IN.replace(from, to));
+        let refused = sandbox.run(&["check", "built.yaml"]).exits(2).stderr;
+        assert!(refused.contains(words), "{words} in\n{refused}");
+    }
+}
+
+/// The exported code names each group, in PyTorch and optax.
+#[test]
+fn code_of_other_libraries_has_a_function_for_each_group() {
+    let sandbox = Sandbox::new();
+    let split = "{groups: {matrices: {body: 1x, cooldown: {over: \"50%\", to: 0}}, rest: {kind: cosine, to: 0}}, lr: {matrices: 0.02, rest: 0.3}}";
+    let code =
+        |to: &str| sandbox.run(&["export", "schedule", split, "--total", "20", "--to", to]).exits(0).stdout;
+    let torch = code("pytorch");
+    for words in
+        ["\"matrices\": (0.02, group_0())", "\"rest\": (0.3, group_1())", "LambdaLR(optimizer, [factor(name)"]
+    {
+        assert!(torch.contains(words), "{torch}");
+    }
+    let optax = code("optax");
+    for words in ["\"matrices\": group_0()", "optax.multi_transform"] {
+        assert!(optax.contains(words), "{optax}");
+    }
+    let rule = "{groups: {matrices: {kind: plateau}, rest: 1x}}";
+    for to in ["pytorch", "optax"] {
+        let refused = sandbox.run(&["export", "schedule", rule, "--total", "20", "--to", to]).exits(1).stderr;
+        assert!(
+            refused.contains("the lr of the parameter group `matrices` depends on training"),
+            "{refused}"
+        );
+    }
 }

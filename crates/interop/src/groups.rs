@@ -24,7 +24,10 @@ fn all(subject: &ExportInput<'_>, dialect: Dialect) -> Result<Vec<GroupCode>, St
             ));
         }
         if schedule.momentum(0).is_some() {
-            return Err(format!("the parameter group `{}` cycles the momentum, which this code can't", group.name));
+            return Err(format!(
+                "the parameter group `{}` cycles the momentum, which this code can't",
+                group.name
+            ));
         }
         let body = ExportInput { title: subject.title, schedule: &schedule }.body(dialect, "        ")?;
         let (name, base_lr, keeps_ratio) = (group.name.to_owned(), group.base_lr, group.keeps_ratio);
@@ -54,10 +57,14 @@ pub(crate) fn pytorch(subject: &ExportInput<'_>) -> Result<String, String> {
         .map(|group| {
             let ratio = if group.keeps_ratio { ", or another one, whose ratio is kept" } else { "" };
             let name = literal(&group.name).replace('\\', "");
-            format!("            {{\"name\": {name}, \"lr\": {}, \"params\": ...}},{}\n", number(group.base_lr), match ratio {
-                "" => String::new(),
-                ratio => format!("  # this lr{ratio}"),
-            })
+            format!(
+                "            {{\"name\": {name}, \"lr\": {}, \"params\": ...}},{}\n",
+                number(group.base_lr),
+                match ratio {
+                    "" => String::new(),
+                    ratio => format!("  # this lr{ratio}"),
+                }
+            )
         })
         .collect();
     let usage = format!(

@@ -55,7 +55,7 @@ pub(crate) struct Args {
 pub(crate) enum LrFormat {
     /// Columns step, lr and (if the schedule cycles it) momentum
     Csv,
-    /// {"lr": [...], "momentum": [...] or null}, and `groups` with the same for each parameter group, if there are any
+    /// {"lr": [...], "momentum": [...] or null, "groups": the same for each parameter group, or null}
     Json,
 }
 
@@ -96,22 +96,19 @@ pub(crate) fn run(args: &Args, _: &Global) -> Outcome {
 /// The lrs of a run, and the momenta if the schedule cycles them.
 type Trajectory = (Vec<f64>, Option<Vec<f64>>);
 
-/// The lrs of a schedule as JSON, also those of its parameter groups, if it has any. `of` gives those of a schedule.
+/// The lrs of a schedule as JSON, also those of its parameter groups. `of` gives those of a schedule.
 pub(super) fn by_group_json(
     (lrs, momenta): Trajectory,
     schedule: &Schedule,
     of: impl Fn(&Schedule) -> Trajectory,
 ) -> Json {
-    let mut json = json!({ "lr": lrs, "momentum": momenta });
     let group = |(i, group): (usize, GroupInfo<'_>)| {
         let (lrs, momenta) = of(&schedule.of_group(i)?);
         Some((group.name.to_owned(), json!({ "lr": lrs, "momentum": momenta })))
     };
     let groups: serde_json::Map<String, Json> = schedule.groups().enumerate().filter_map(group).collect();
-    if let (Json::Object(json), false) = (&mut json, groups.is_empty()) {
-        json.insert("groups".to_owned(), groups.into());
-    }
-    json
+    let groups = (!groups.is_empty()).then_some(groups);
+    json!({ "lr": lrs, "momentum": momenta, "groups": groups })
 }
 
 /// Which parameter group the lrs of a schedule are those of; `None` if it has no groups.

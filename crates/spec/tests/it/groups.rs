@@ -52,7 +52,7 @@ fn each_group_has_its_schedule_and_its_base_lr() {
     let configs: Vec<&Config> = plan.trials.iter().map(|trial| &*trial.config).collect();
     assert_eq!(configs.iter().map(|config| config.base_lr).collect::<Vec<_>>(), [0.02, 0.04]);
     let config = configs[1];
-    assert_eq!(groups(config), [("matrices".to_owned(), 0.04, true), ("rest".to_owned(), 0.3, false)]);
+    assert_eq!(groups(config), [("matrices".to_owned(), 0.04, false), ("rest".to_owned(), 0.3, false)]);
     assert!(config.axes.is_empty(), "{:?}", config.axes);
     assert_eq!(lrs(config, 0), [0.04, 0.3]);
     let expected = 0.3 * (1.0 - 10.0 / 19.0);

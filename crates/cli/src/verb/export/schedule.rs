@@ -68,7 +68,7 @@ pub(crate) enum Target {
     Timm,
     /// Columns step, lr and (if the schedule cycles it) momentum
     Csv,
-    /// {"lr": [...], "momentum": [...] or null}
+    /// {"lr": [...], "momentum": [...] or null, "groups": the same for each parameter group, or null}
     Json,
 }
 
