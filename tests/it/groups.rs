@@ -235,7 +235,7 @@ fn results(file: &str, args: &[&str]) -> Vec<String> {
     )
 }
 
-/// The bits of a trial do not depend on shared steps or on the lanes beside it.
+/// The bits of a trial do not depend on shared steps or on the other lanes of its stack.
 #[test]
 fn groups_of_a_built_in_model_give_the_same_bits_in_any_stack() {
     let separate = results(BUILT_IN, &["--no-share", "--lanes", "1", "--workers", "1"]);
