@@ -58,6 +58,7 @@ fn test_loss(metadata: &HashMap<String, String>, logits: impl Fn(&Tensor) -> Ten
         init_from: None,
         freeze: Vec::new(),
         lr_multipliers: Vec::new(),
+        param_groups: Vec::new(),
     };
     let images = trainer::data::load(&network, Some(&root().join("data")), &trainer::custom::Tasks::new())
         .expect("images");

@@ -19,6 +19,7 @@ mod finetune;
 mod front_pages;
 mod fuzz;
 mod generated;
+mod groups;
 mod halving;
 mod help;
 mod layers;

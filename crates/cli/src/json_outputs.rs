@@ -613,6 +613,7 @@ fn rates() -> Vec<Field> {
     vec![
         field("lr", Numbers, "the learning rate of each step, from step 0"),
         maybe("momentum", Numbers, "the momentum of each step; null if the schedule does not change it"),
+        maybe("groups", Object, "`lr` and `momentum` of each parameter group; null without groups"),
     ]
 }
 

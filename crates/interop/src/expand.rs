@@ -16,7 +16,10 @@ use crate::{arguments, trees};
 /// replaced by a constant.
 pub(crate) fn document(tree: &Tree, path: &str, problems: &mut Vec<Problem>) -> Document {
     let mut walk = Walk { problems, origins: Origins::default(), torch: false };
-    let (expanded, length) = walk.node(tree, path);
+    let (expanded, length) = match schedule::groups::entries(tree) {
+        Some(groups) => walk.groups(tree, groups, path),
+        None => walk.node(tree, path),
+    };
     Document {
         tree: expanded,
         place: tree.place,
@@ -47,6 +50,27 @@ struct Walk<'p> {
 }
 
 impl Walk<'_> {
+    /// A schedule by parameter group with expanded schedules, and the length that the first of them sets.
+    fn groups(&mut self, tree: &Tree, groups: &[(Key, Tree)], path: &str) -> (Tree, Option<StatedLength>) {
+        let mut stated = None;
+        let mut expand = |(key, tree): &(Key, Tree)| {
+            let path = join(&join(path, "groups"), &key.name);
+            let (expanded, length) = self.node(tree, &path);
+            stated = stated.or(length);
+            (key.clone(), expanded)
+        };
+        let expanded: Vec<(Key, Tree)> = groups.iter().map(&mut expand).collect();
+        let rest = match &tree.value {
+            Value::Map(entries) => entries.as_slice(),
+            _ => &[],
+        };
+        let entries = rest.iter().map(|(key, child)| match key.name.as_str() {
+            "groups" => (key.clone(), Tree { place: child.place, value: Value::Map(expanded.clone()) }),
+            _ => (key.clone(), child.clone()),
+        });
+        (Tree { place: tree.place, value: Value::Map(entries.collect()) }, stated)
+    }
+
     /// An expanded node and the length that it sets.
     fn node(&mut self, tree: &Tree, path: &str) -> (Tree, Option<StatedLength>) {
         match &tree.value {

@@ -13,6 +13,7 @@ mod arguments;
 mod entry;
 mod expand;
 mod export;
+mod groups;
 mod input;
 mod keras;
 mod optax;

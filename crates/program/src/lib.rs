@@ -7,6 +7,8 @@
 #[cfg(unix)]
 mod failure_reason;
 #[cfg(unix)]
+mod groups;
+#[cfg(unix)]
 mod missing_package;
 #[cfg(unix)]
 mod report;

@@ -24,11 +24,20 @@ pub(crate) enum Report {
     Loaded(Vec<String>),
 }
 
+/// The lr that a program used for an update.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum UsedLr {
+    /// That of the first parameter group, or of all parameters.
+    One(f64),
+    /// That of each parameter group, by its name.
+    ByGroup(BTreeMap<String, f64>),
+}
+
 /// The metrics in a report.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Metrics {
     /// The lr that the program used for the update.
-    pub(crate) lr: Option<f64>,
+    pub(crate) lr: Option<UsedLr>,
     pub(crate) train_loss: Option<f64>,
     pub(crate) grad_norm: Option<f64>,
     pub(crate) valid_loss: Option<f64>,
@@ -49,7 +58,7 @@ impl Metrics {
     /// Adds the metrics of a later line on the same step, which replace earlier ones.
     pub(crate) fn add(&mut self, more: Self) {
         let later = |old: &mut Option<f64>, new: Option<f64>| *old = new.or(*old);
-        later(&mut self.lr, more.lr);
+        self.lr = more.lr.or(self.lr.take());
         later(&mut self.train_loss, more.train_loss);
         later(&mut self.grad_norm, more.grad_norm);
         later(&mut self.valid_loss, more.valid_loss);
@@ -110,7 +119,7 @@ pub(crate) fn read(object: &Map<String, Json>) -> Result<Report, String> {
         Some(_) => Err(format!("`{key}`: expected a non-empty string")),
     };
     let metrics = Metrics {
-        lr: number("lr")?,
+        lr: used_lr(object)?,
         train_loss: number("train_loss")?,
         grad_norm: number("grad_norm")?,
         valid_loss: number("valid_loss")?,
@@ -186,6 +195,18 @@ fn number(object: &Map<String, Json>, key: &str) -> Result<Option<f64>, String> 
     }
 }
 
+/// The lr: a number, or an object with a number for each parameter group.
+fn used_lr(object: &Map<String, Json>) -> Result<Option<UsedLr>, String> {
+    let Some(Json::Object(groups)) = object.get("lr") else {
+        return Ok(number(object, "lr")?.map(UsedLr::One));
+    };
+    let lr = |name: &String| {
+        let lr = number(groups, name).map_err(|error| format!("`lr`: {error}"))?;
+        lr.map(|lr| (name.clone(), lr)).ok_or_else(|| format!("`lr`: `{name}`: expected a number"))
+    };
+    groups.keys().map(lr).collect::<Result<_, _>>().map(|groups| Some(UsedLr::ByGroup(groups)))
+}
+
 /// Quotes a line in a message: at most `limit` characters, without control characters.
 pub(crate) fn quote(line: &str, limit: usize) -> String {
     let line: String = line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
@@ -246,6 +267,8 @@ mod tests {
             (r#"{"step": 1, "train_loss": 1, "grad_norm": -1}"#, "expected a number of at least 0"),
             (r#"{"ask": 1, "valid_loss": 1}"#, "unknown key `valid_loss`"),
             (r#"{"step": 1, "checkpoint": 3}"#, "`checkpoint`: expected a non-empty string"),
+            (r#"{"step": 1, "lr": {"rest": "low"}}"#, "`lr`: `rest`: expected a number"),
+            (r#"{"step": 1, "lr": {"rest": null}}"#, "`lr`: `rest`: expected a number"),
             (r#"{"loaded": "model.py"}"#, "`loaded`: expected a list of file names"),
             (r#"{"loaded": [""]}"#, "`loaded`: expected a list of file names"),
             (r#"{"step": 1, "loaded": []}"#, "`loaded` must be the only key in its line, found `step` too"),

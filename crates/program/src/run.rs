@@ -11,7 +11,8 @@ use spec::record;
 use spec::trial::Trial;
 use trainer::{Digest, Emit, Emitter};
 
-use crate::report::{Metrics, Report};
+use crate::groups::{GroupAnswers, compare};
+use crate::report::{Metrics, Report, UsedLr};
 use crate::source;
 
 /// The state of a run.
@@ -48,11 +49,14 @@ pub(crate) struct Run<'a> {
 }
 
 /// The answer to an lr request.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub(crate) struct Answer {
     pub(crate) step: u64,
     pub(crate) lr: f64,
     pub(crate) momentum: Option<f64>,
+    /// Those of each parameter group, if the schedule has groups.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) groups: Option<GroupAnswers>,
 }
 
 /// The response to a report, for the caller to carry out.
@@ -186,7 +190,7 @@ impl<'a> Run<'a> {
                 steps.saturating_sub(1)
             ));
         }
-        self.compare_lr(step, metrics.lr)?;
+        self.compare_lr(step, metrics.lr.as_ref())?;
         self.check_due(step)?;
         if let Some((open, known)) = &mut self.open {
             if *open == step {
@@ -222,17 +226,21 @@ impl<'a> Run<'a> {
     }
 
     /// The database stores the lrs of the schedule, so a program that used another lr is rejected.
-    fn compare_lr(&self, step: u64, used: Option<f64>) -> Result<(), String> {
-        let (Some(used), Some(planned)) = (used, self.lr(step)) else { return Ok(()) };
-        // An optimizer may keep its lr in single precision.
-        const ROUNDING: f64 = 1e-6;
-        if (used - planned).abs() <= ROUNDING * planned.abs() + f64::from(f32::MIN_POSITIVE) {
-            return Ok(());
+    fn compare_lr(&self, step: u64, used: Option<&UsedLr>) -> Result<(), String> {
+        match used {
+            None => Ok(()),
+            Some(UsedLr::One(used)) => {
+                self.lr(step).map_or(Ok(()), |planned| compare(step, "", *used, planned))
+            }
+            Some(UsedLr::ByGroup(used)) => {
+                if !self.trial.config.schedule.is_grouped() {
+                    return Err(
+                        "`lr`: expected a number, because the schedule has no parameter groups".to_owned()
+                    );
+                }
+                self.group_lrs(step).map_or(Ok(()), |planned| planned.compare(step, used))
+            }
         }
-        Err(format!(
-            "step {step} used lr {used:?}, but the schedule has {planned:?} at this step; use each step's lr for exactly one \
-             update, and let nothing else set the lr"
-        ))
     }
 
     /// The outcome if a loss of the open step is NaN, infinite, or above the bound for divergence.
@@ -256,7 +264,19 @@ impl<'a> Run<'a> {
         if !self.is_closed_loop() {
             return Some(self.trial.config.schedule.lr(t, &self.state));
         }
-        self.last_answer.filter(|answer| answer.step == t).map(|answer| answer.lr)
+        self.last_answer_for(t).map(|answer| answer.lr)
+    }
+
+    fn last_answer_for(&self, t: u64) -> Option<&Answer> {
+        self.last_answer.as_ref().filter(|answer| answer.step == t)
+    }
+
+    /// The lrs of the parameter groups at step `t`, as [`Run::lr`].
+    fn group_lrs(&self, t: u64) -> Option<GroupAnswers> {
+        if !self.is_closed_loop() {
+            return GroupAnswers::of(&self.trial.config.schedule, t, &self.state);
+        }
+        self.last_answer_for(t)?.groups.clone()
     }
 
     /// Records skipped steps before `to`, whose losses are unknown.
@@ -358,8 +378,8 @@ impl<'a> Run<'a> {
     }
 
     fn answer(&mut self, step: u64, metrics: Metrics, emit: &mut Emit<'_>) -> Result<Response, String> {
-        if let Some(answer) = self.last_answer.filter(|answer| answer.step == step) {
-            return Ok(Response::Answer(answer));
+        if let Some(answer) = self.last_answer_for(step) {
+            return Ok(Response::Answer(answer.clone()));
         }
         if self.open.as_ref().is_some_and(|(open, known)| *open == step && known.is_evaluated()) {
             return Err(evaluated_early(step, "lr request"));
@@ -414,8 +434,10 @@ impl<'a> Run<'a> {
             let before = BeforeUpdate { train_loss, grad_norm_squared: norm * norm };
             schedule.before_update(&mut self.state, step, &before, &mut Plain::default());
         }
-        let answer = Answer { step, lr: schedule.lr(step, &self.state), momentum: schedule.momentum(step) };
-        self.last_answer = Some(answer);
+        let groups = GroupAnswers::of(schedule, step, &self.state);
+        let (lr, momentum) = (schedule.lr(step, &self.state), schedule.momentum(step));
+        let answer = Answer { step, lr, momentum, groups };
+        self.last_answer = Some(answer.clone());
         Ok(Response::Answer(answer))
     }
 
@@ -634,6 +656,61 @@ mod tests {
             let error = report_lr(other).expect_err(other);
             assert!(error.contains("step 4 used lr") && error.contains(&format!("{planned:?}")), "{error}");
         }
+    }
+
+    const GROUPED: &str = "{groups: {matrices: {kind: linear, to: 0}, rest: {kind: plateau, patience: 0, factor: 0.5}}, \
+                           lr: {matrices: 0.1, rest: 0.3}}";
+
+    #[test]
+    fn each_group_has_its_lr_in_answers_and_checks() {
+        let trial = trial(GROUPED);
+        let mut run = Run::new(&trial, 1);
+        let mut lrs = Vec::new();
+        for step in 0..8 {
+            let valid = if step % 2 == 1 { ", \"valid_loss\": 1.0" } else { "" };
+            let line = format!("{{\"step\": {step}, \"train_loss\": 2.0{valid}}}");
+            let responses =
+                handle(&mut run, &[&format!("{{\"ask\": {step}}}"), &line]).expect("good reports");
+            let json = match &responses[0] {
+                Response::Answer(answer) => serde_json::to_value(answer).expect("JSON"),
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(json["lr"], json["groups"]["matrices"]["lr"]);
+            assert!(json["groups"]["rest"]["momentum"].is_null());
+            lrs.push(json["groups"]["rest"]["lr"].as_f64().expect("an lr"));
+        }
+        assert_eq!(lrs, [0.3, 0.3, 0.3, 0.3, 0.15, 0.15, 0.075, 0.075]);
+
+        let report = |lr: &str| {
+            let line = format!("{{\"step\": 0, \"train_loss\": 1, \"lr\": {lr}}}");
+            handle(&mut Run::new(&trial, 1), &["{\"ask\": 0}", &line]).map(|_| ())
+        };
+        report("{\"matrices\": 0.1, \"rest\": 0.3}").expect("the same lrs");
+        report("{\"rest\": 0.3}").expect("one of them");
+        report("0.1").expect("that of the first group");
+        for (lr, words) in [
+            (
+                "{\"matrices\": 0.1, \"rest\": 0.1}",
+                "used lr 0.1 of the group `rest`, but the schedule has 0.3",
+            ),
+            ("{\"rset\": 0.3}", "no parameter group `rset` (did you mean `rest`?)"),
+            ("0.3", "used lr 0.3, but the schedule has 0.1"),
+        ] {
+            let error = report(lr).expect_err(lr);
+            assert!(error.contains(words), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_schedule_without_groups_refuses_lrs_by_group() {
+        let trial = trial("{kind: constant}");
+        let line = "{\"step\": 0, \"train_loss\": 1, \"lr\": {\"rest\": 0.1}}";
+        let error = handle(&mut Run::new(&trial, 1), &[line]).expect_err("refused");
+        assert!(error.contains("the schedule has no parameter groups"), "{error}");
+        let responses = handle(&mut Run::new(&trial, 1), &["{\"ask\": 0}"]).expect("an answer");
+        let Response::Answer(answer) = &responses[0] else { panic!("{responses:?}") };
+        let json = serde_json::to_string(answer).expect("JSON");
+        assert_eq!(json, "{\"step\":0,\"lr\":0.1,\"momentum\":null}");
     }
 
     #[test]

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::OFlag;
 use schedule::Feedback;
 use serde::Serialize;
-use spec::trial::Trial;
+use spec::trial::{Config, Trial};
 
 use crate::OUTPUTS;
+use crate::groups::GroupFile;
 use crate::resume::Resume;
 
 /// Prefix of the names of these folders.
@@ -44,6 +45,8 @@ struct TrialFile<'a> {
     lr: Option<&'a Path>,
     lr_text: Option<&'a Path>,
     momentum: Option<&'a Path>,
+    /// `null` for a schedule without parameter groups.
+    groups: Option<Vec<GroupFile>>,
     params: &'a serde_json::Value,
     checkpoints: &'a Path,
     outputs: &'a Path,
@@ -104,6 +107,7 @@ impl RunFolder {
             lr: (!closed_loop).then_some(&lr),
             lr_text: (!closed_loop).then_some(&lr_text),
             momentum: (!momenta.is_empty()).then_some(&momentum),
+            groups: groups(config, dir.path())?,
             params,
             checkpoints: checkpoints.folder,
             outputs: &within.join(OUTPUTS),
@@ -116,6 +120,36 @@ impl RunFolder {
         let (trial, report, answers) = (path("trial.json"), path(REPORT), path(ANSWERS));
         Ok(Self { _dir: dir, trial, report, answers })
     }
+}
+
+/// Writes the lrs and momenta of each parameter group; `None` for a schedule without groups.
+fn groups(config: &Config, dir: &Path) -> std::io::Result<Option<Vec<GroupFile>>> {
+    let schedule = &config.schedule;
+    let steps = config.task.steps;
+    let state = schedule.start();
+    let mut all = Vec::new();
+    for (i, group) in schedule.groups().enumerate() {
+        let (lr, momentum) = (dir.join(format!("lr-{i}.npy")), dir.join(format!("momentum-{i}.npy")));
+        let open_loop = schedule.feedback() == Feedback::OpenLoop;
+        if open_loop {
+            let rates: Vec<f64> = (0..steps).filter_map(|t| schedule.group_lrs(t, &state).nth(i)).collect();
+            write_npy(&lr, &rates)?;
+        }
+        let momenta: Vec<f64> =
+            (0..steps).map_while(|t| schedule.group_momenta(t).nth(i).flatten()).collect();
+        let is_cycled = !momenta.is_empty();
+        if is_cycled {
+            write_npy(&momentum, &momenta)?;
+        }
+        all.push(GroupFile {
+            name: group.name.to_owned(),
+            base_lr: group.base_lr,
+            keeps_ratio: group.keeps_ratio,
+            lr: open_loop.then_some(lr),
+            momentum: is_cycled.then_some(momentum),
+        });
+    }
+    Ok((!all.is_empty()).then_some(all))
 }
 
 /// Removes the folders of earlier attempts that were killed; no other process trains this trial now. A program of

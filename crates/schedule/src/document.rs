@@ -70,6 +70,10 @@ impl Document {
 /// The mapping with `clock: epoch`.
 pub fn with_epoch_clock(tree: &Tree) -> Option<Tree> {
     let Value::Map(entries) = &tree.value else { return None };
+    // Each parameter group has its own clock.
+    if tree.get("groups").is_some() {
+        return None;
+    }
     let key = Key { place: Place::default(), name: "clock".to_owned() };
     let clock = (key, Tree::new(Value::Text("epoch".to_owned())));
     Some(Tree::new(Value::Map(std::iter::once(clock).chain(entries.iter().cloned()).collect())))

@@ -100,7 +100,7 @@ impl Schedule {
 
     fn problem_of_epochs(&self, message: String) -> Problem {
         let problem = warning(EPOCHS_AS_STEPS, message);
-        Problem { place: self.node.document.place, path: self.node.path.clone(), ..problem }
+        Problem { place: self.node.place, path: self.node.path.clone(), ..problem }
     }
 
     /// The hint if the lengths are epochs; `None` if that does not solve the problem.

@@ -14,6 +14,7 @@ mod exact;
 pub mod expression;
 pub mod fields;
 pub mod formula;
+pub mod groups;
 pub mod index;
 pub mod known;
 mod leaf;
@@ -23,6 +24,7 @@ pub mod lookalike;
 pub mod lr_value;
 pub mod metric_name;
 mod misplaced;
+pub mod name;
 mod node;
 pub mod number;
 pub mod preset;
@@ -39,12 +41,14 @@ use std::sync::Arc;
 
 use coverage::Coverage;
 use document::Document;
+use groups::{Group, GroupInfo};
 use known::Metric;
 use node::{ScheduleNode, Slot};
 use problem::Problem;
 use reader::Reading;
+use rule::Rule;
 use segment::Position;
-use tree::Tree;
+use tree::{Place, Tree};
 use vectors::{Kept, RuleVectors, Vectors};
 
 /// The properties of a run that a schedule depends on.
@@ -61,8 +65,13 @@ pub struct Horizon {
 /// A schedule as written in a sweep file, checked as far as possible without a run.
 #[derive(Debug, Clone)]
 pub struct Node {
+    /// The schedule, or that of the first parameter group.
     root: Arc<ScheduleNode>,
+    /// The parameter groups, the first one too; empty if the schedule is for all parameters.
+    groups: Arc<[Group]>,
+    /// Number of rules in it, in all groups together.
     rules: usize,
+    place: Place,
     path: String,
     document: Arc<Document>,
 }
@@ -184,16 +193,26 @@ pub fn parse(tree: &Tree, path: &str, problems: &mut Vec<Problem>) -> Option<Nod
 pub fn read(document: Document, path: &str, problems: &mut Vec<Problem>) -> Option<Node> {
     let before = problems.len();
     let mut reading = Reading::new(document.names);
-    let root = ScheduleNode::read(&document.tree, path, problems, &mut reading);
+    let groups = groups::read(&document.tree, path, problems, &mut reading);
+    let root = match &groups {
+        Some(groups) => groups.first().map(|first| Arc::clone(&first.root)),
+        None => ScheduleNode::read(&document.tree, path, problems, &mut reading).map(Arc::new),
+    };
     if let Some(found) = problems.get_mut(before..) {
         document.origins.relabel(found);
     }
     let root = root.filter(|_| problems.len() == before)?;
-    let (path, document) = (path.to_owned(), Arc::new(document));
-    Some(Node { root: Arc::new(root), rules: reading.rules, path, document })
+    let (place, path, document) = (document.place, path.to_owned(), Arc::new(document));
+    let groups = groups.unwrap_or_default().into();
+    Some(Node { root, groups, rules: reading.rules, place, path, document })
 }
 
 impl Node {
+    /// Whether it has parameter groups.
+    pub fn is_grouped(&self) -> bool {
+        !self.groups.is_empty()
+    }
+
     /// The schedule in the grammar of this crate: names of other libraries are replaced by their expansions.
     pub fn expanded(&self) -> &Tree {
         &self.document.tree
@@ -227,30 +246,37 @@ impl Node {
 
     fn fit(&self, horizon: &Horizon) -> Result<Schedule, Vec<Problem>> {
         let run = Position::run(horizon.total, horizon.base_lr, horizon.steps_per_epoch);
+        let schedule = Schedule { node: self.clone(), run };
         let mut problems = Vec::new();
         if run.epoch.is_none() {
-            self.root.needs_epochs(&run, &mut problems);
+            schedule.roots().for_each(|(root, run)| root.needs_epochs(&run, &mut problems));
         }
         if problems.is_empty() {
-            self.root.check(&run, &mut problems);
+            schedule.roots().for_each(|(root, run)| root.check(&run, &mut problems));
         }
         if !problems.is_empty() {
             return Err(problems);
         }
-        self.check_each_step(&run, horizon.total)?;
-        let schedule = Schedule { node: self.clone(), run };
-        let start = schedule.start();
-        let (first, last) = (schedule.lr(0, &start), schedule.lr(horizon.total.saturating_sub(1), &start));
-        if first.max(last) > MAX_LR {
-            let problem = self.problem("the lr overflows single precision");
-            return Err(vec![problem.with_hint("use a smaller factor, or wrap it in `clamp: {max: ...}`")]);
+        for (root, run) in schedule.roots() {
+            self.check_each_step(root, &run, horizon.total)?;
         }
+        let start = schedule.start();
+        for (root, run) in schedule.roots() {
+            let lr = |t: u64| root.lr(&run.at(t as f64), &start);
+            if lr(0).max(lr(horizon.total.saturating_sub(1))) > MAX_LR {
+                let problem = self.problem("the lr overflows single precision");
+                return Err(vec![
+                    problem.with_hint("use a smaller factor, or wrap it in `clamp: {max: ...}`"),
+                ]);
+            }
+        }
+        schedule.check_rules_of_groups()?;
         Ok(schedule)
     }
 
     /// Evaluates every step of schedules whose lrs can only be checked that way.
-    fn check_each_step(&self, run: &Position, total: u64) -> Result<(), Vec<Problem>> {
-        if !self.root.needs_step_check(run) {
+    fn check_each_step(&self, root: &ScheduleNode, run: &Position, total: u64) -> Result<(), Vec<Problem>> {
+        if !root.needs_step_check(run) {
             return Ok(());
         }
         if total > MAX_CHECKED {
@@ -261,7 +287,7 @@ impl Node {
         }
         let mut problems = Vec::new();
         for t in 0..total {
-            self.root.invalid_lrs(&run.at(t as f64), &mut problems);
+            root.invalid_lrs(&run.at(t as f64), &mut problems);
             if !problems.is_empty() {
                 return Err(problems);
             }
@@ -271,7 +297,7 @@ impl Node {
 
     /// A problem with the schedule as a whole.
     fn problem(&self, message: &str) -> Problem {
-        Problem::new(self.document.place, self.path.clone(), message)
+        Problem::new(self.place, self.path.clone(), message)
     }
 }
 
@@ -280,26 +306,107 @@ impl Schedule {
         self.run.at(t as f64)
     }
 
-    /// The lr of update `t`, at least 0. For a closed-loop schedule `state` must have received all inputs
+    /// All rules of all groups, each with its index.
+    fn all_rules(&self, visit: &mut dyn FnMut(usize, &dyn Rule)) {
+        self.roots().for_each(|(root, run)| root.all_rules(&run, visit));
+    }
+
+    /// The rules of all groups that are active at step `t`, each with its index and its position.
+    fn rules(&self, t: u64, visit: &mut dyn FnMut(usize, &dyn Rule, &Position)) {
+        self.roots().for_each(|(root, run)| root.rules(&run.at(t as f64), visit));
+    }
+
+    /// The tree of each group with its run; one without groups.
+    fn roots(&self) -> impl Iterator<Item = (&ScheduleNode, Position)> {
+        let of = |group: &Group| self.run_of(group);
+        let others = self.node.groups.iter().skip(1).map(move |group| (group.root.as_ref(), of(group)));
+        std::iter::once((self.node.root.as_ref(), self.run)).chain(others)
+    }
+
+    fn run_of(&self, group: &Group) -> Position {
+        Position { base: group.base_lr.unwrap_or(self.run.base), ..self.run }
+    }
+
+    /// The lr of update `t`, at least 0; of the first group, if there are groups. For a closed-loop schedule `state` must have received all inputs
     /// before `t`. The cost is the same for every `t`, also beyond the end of the run.
     pub fn lr(&self, t: u64, state: &State) -> f64 {
         self.node.root.lr(&self.at(t), state)
     }
 
-    /// The momentum (Adam: beta1) of update `t`, if the schedule cycles it.
+    /// The momentum (Adam: beta1) of update `t`, if the schedule cycles it; of the first group, if there are groups.
     pub fn momentum(&self, t: u64) -> Option<f64> {
         self.node.root.momentum(&self.at(t))
     }
 
-    /// The run that the schedule is fitted to.
+    /// Its parameter groups in order, the first one first. Empty if the schedule is for all parameters.
+    pub fn groups(&self) -> impl ExactSizeIterator<Item = GroupInfo<'_>> {
+        self.node.groups.iter().map(|group| GroupInfo {
+            name: &group.name,
+            base_lr: self.run_of(group).base,
+            keeps_ratio: group.keeps_ratio,
+            is_closed_loop: group.is_closed_loop,
+        })
+    }
+
+    /// Whether it has parameter groups.
+    pub fn is_grouped(&self) -> bool {
+        !self.node.groups.is_empty()
+    }
+
+    /// The lr of update `t` of each group, in order; `state` is that of the whole schedule. Empty without groups.
+    pub fn group_lrs<'a>(&'a self, t: u64, state: &'a State) -> impl Iterator<Item = f64> + 'a {
+        let lr = move |group: &Group| group.root.lr(&self.run_of(group).at(t as f64), state);
+        self.node.groups.iter().map(lr)
+    }
+
+    /// The momentum of update `t` of each group, in order, if its schedule cycles it. Empty without groups.
+    pub fn group_momenta(&self, t: u64) -> impl Iterator<Item = Option<f64>> {
+        self.node.groups.iter().map(move |group| group.root.momentum(&self.run_of(group).at(t as f64)))
+    }
+
+    /// The schedule of group `i` as a schedule for all parameters. Its rules have the same places in a [`State`].
+    pub fn of_group(&self, i: usize) -> Option<Self> {
+        let group = self.node.groups.get(i)?;
+        let node = Node {
+            root: Arc::clone(&group.root),
+            groups: Arc::default(),
+            rules: if group.is_closed_loop { self.node.rules } else { 0 },
+            place: group.place,
+            path: group.path.clone(),
+            document: Arc::clone(&self.node.document),
+        };
+        Some(Self { node, run: self.run_of(group) })
+    }
+
+    /// A rule can't read the vectors of one group, and only all weights can be averaged.
+    fn check_rules_of_groups(&self) -> Result<(), Vec<Problem>> {
+        let refused = |group: &Group| {
+            let mut refused = false;
+            group.root.all_rules(&self.run_of(group), &mut |_, rule| {
+                refused |= rule.needs().parameters || rule.averages() || !rule.kept_vectors().is_empty();
+            });
+            refused.then(|| {
+                let message = "this rule works on the weights of the whole model, so it can't be used in a parameter group";
+                Problem::new(group.place, group.path.clone(), message)
+            })
+        };
+        let problems: Vec<Problem> = self.node.groups.iter().filter_map(refused).collect();
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
+    }
+
+    /// The run that the schedule is fitted to; the base lr is that of the first group.
     pub fn horizon(&self) -> Horizon {
         let Position { base, len, epoch, .. } = self.run;
         Horizon { base_lr: base, total: len as u64, steps_per_epoch: epoch.map(|steps| steps as u64) }
     }
 
     /// lr(t) at every step of the run as a formula. Schedules without a formula (`noise`, products) become a
-    /// table of lrs, for runs of up to 1,000,000 steps. `None` if lr(t) depends on more than t.
+    /// table of lrs, for runs of up to 1,000,000 steps. `None` if lr(t) depends on more than t, or on the
+    /// parameter group.
     pub fn formula(&self) -> Option<formula::Term> {
+        if self.is_grouped() {
+            return None;
+        }
         if !self.node.root.has_formula(&self.run) {
             let start = self.start();
             let known = self.feedback() == Feedback::OpenLoop && self.run.len <= MAX_LISTED;
@@ -312,13 +419,16 @@ impl Schedule {
 
     /// The form of the schedule in other libraries.
     pub fn known(&self) -> known::Known {
+        if self.is_grouped() {
+            return known::Known::Other;
+        }
         self.node.root.known(&self.run)
     }
 
     /// The kinds of the rules in it, each once.
     pub fn rule_kinds(&self) -> Vec<&'static str> {
         let mut kinds = Vec::new();
-        self.node.root.rule_kinds(&self.run, &mut kinds);
+        self.roots().for_each(|(root, run)| root.rule_kinds(&run, &mut kinds));
         kinds
     }
 
@@ -330,7 +440,7 @@ impl Schedule {
     /// The inputs that its rules need.
     pub fn needs(&self) -> Needs {
         let mut all = Needs::default();
-        self.node.root.all_rules(&self.run, &mut |_, rule| {
+        self.all_rules(&mut |_, rule| {
             let needs = rule.needs();
             all.loss |= needs.loss;
             all.accuracy |= needs.accuracy;
@@ -343,7 +453,7 @@ impl Schedule {
     /// The metrics of a program's own that its rules watch, each with whether a higher value is better.
     pub fn own_metrics(&self) -> Vec<(Arc<str>, bool)> {
         let mut all = Vec::new();
-        self.node.root.all_rules(&self.run, &mut |_, rule| {
+        self.all_rules(&mut |_, rule| {
             if let Some(Metric::Own(name)) = rule.watch().map(|watch| &watch.metric) {
                 all.push((Arc::clone(name), rule.max_mode() == Some(true)));
             }
@@ -354,7 +464,7 @@ impl Schedule {
     /// The vectors that its rules store between steps, each with the index of its rule.
     pub fn kept_vectors(&self) -> Vec<(usize, Kept)> {
         let mut all = Vec::new();
-        self.node.root.all_rules(&self.run, &mut |i, rule| {
+        self.all_rules(&mut |i, rule| {
             all.extend(rule.kept_vectors().iter().map(|kept| (i, *kept)));
         });
         all
@@ -368,14 +478,14 @@ impl Schedule {
     /// Whether any update of the run may be averaged.
     pub fn averages(&self) -> bool {
         let mut any = false;
-        self.node.root.all_rules(&self.run, &mut |_, rule| any |= rule.averages());
+        self.all_rules(&mut |_, rule| any |= rule.averages());
         any
     }
 
     /// How update `t` is averaged, if it is. To be called after [`Schedule::before_update`] of `t`.
     pub fn average(&self, t: u64, state: &State) -> Option<Average> {
         let mut average = None;
-        self.node.root.rules(&self.at(t), &mut |slot, rule, at| {
+        self.rules(t, &mut |slot, rule, at| {
             let memory = state.slots.get(slot).and_then(|slot| slot.memory_at(at));
             average = average.or(memory.and_then(|memory| rule.average(memory)));
         });
@@ -385,6 +495,19 @@ impl Schedule {
     /// Warnings about settings that are legal and probably not intended: see [`lint::LINTS`].
     /// `evaluate_every` is the number of steps between evaluations, if known.
     pub fn warnings(&self, evaluate_every: Option<u64>) -> Vec<Problem> {
+        let mut warnings = match self.is_grouped() {
+            false => self.warnings_of_root(evaluate_every),
+            true => {
+                let groups = (0..self.node.groups.len()).filter_map(|i| self.of_group(i));
+                groups.flat_map(|schedule| schedule.warnings_of_root(evaluate_every)).collect()
+            }
+        };
+        self.node.document.origins.relabel(&mut warnings);
+        warnings
+    }
+
+    /// The warnings about a schedule without groups.
+    fn warnings_of_root(&self, evaluate_every: Option<u64>) -> Vec<Problem> {
         let mut warnings = Vec::new();
         let run = Coverage::run(self.run, evaluate_every.map(|every| every as f64));
         self.node.root.warn(&run, &mut warnings);
@@ -392,15 +515,10 @@ impl Schedule {
             let start = self.start();
             let lr = |t| self.lr(t, &start);
             let whole = lint::whole_run(lr, self.run.len as u64, self.node.root.is_constant(), &warnings);
-            let here = |warning| Problem {
-                place: self.node.document.place,
-                path: self.node.path.clone(),
-                ..warning
-            };
+            let here = |warning| Problem { place: self.node.place, path: self.node.path.clone(), ..warning };
             warnings.extend(whole.into_iter().map(here));
         }
         self.warn_of_epochs(&mut warnings);
-        self.node.document.origins.relabel(&mut warnings);
         warnings
     }
 
@@ -412,7 +530,7 @@ impl Schedule {
     /// Whether a state from a checkpoint belongs to the rules of this schedule.
     pub fn accepts_state(&self, state: &State) -> bool {
         let mut fits = state.slots.len() == self.node.rules;
-        self.node.root.all_rules(&self.run, &mut |slot, rule| {
+        self.all_rules(&mut |slot, rule| {
             fits &= state.slots.get(slot).is_some_and(|slot| slot.fits(rule));
         });
         fits
@@ -428,7 +546,7 @@ impl Schedule {
     /// The metrics that its rules need of step `t`; `evaluates`: whether the run evaluates after it.
     pub fn wants(&self, t: u64, evaluates: bool) -> Wants {
         let mut all = Wants::default();
-        self.node.root.rules(&self.at(t), &mut |_, rule, at| {
+        self.rules(t, &mut |_, rule, at| {
             let Some(wants) = rule.watch().map(|watch| watch.wants(at, evaluates)) else { return };
             all.before |= wants.before;
             all.train_loss |= wants.train_loss;
@@ -441,7 +559,7 @@ impl Schedule {
 
     /// Passes the rules their inputs before update `t`. To be called before [`Schedule::lr`] of `t`.
     pub fn before_update(&self, state: &mut State, t: u64, before: &BeforeUpdate, vectors: &mut dyn Vectors) {
-        self.node.root.rules(&self.at(t), &mut |index, rule, at| {
+        self.rules(t, &mut |index, rule, at| {
             let Some(slot) = state.slots.get_mut(index) else { return };
             let memory = slot.memory(rule, at);
             rule.gradient(memory, at, before, &mut RuleVectors { rule: index, vectors: &mut *vectors });
@@ -453,7 +571,7 @@ impl Schedule {
 
     /// Passes the rules their inputs after update `t`.
     pub fn after_update(&self, state: &mut State, t: u64, after: &AfterUpdate<'_>) {
-        self.node.root.rules(&self.at(t), &mut |slot, rule, at| {
+        self.rules(t, &mut |slot, rule, at| {
             let Some(slot) = state.slots.get_mut(slot) else { return };
             let memory = slot.memory(rule, at);
             if let Some(metric) = rule.watch().and_then(|watch| watch.metric_after(at, after)) {

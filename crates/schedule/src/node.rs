@@ -21,6 +21,9 @@ use crate::rule::{Memory, Rule};
 use crate::segment::Position;
 use crate::tree::{Place, Tree, Value};
 
+/// The key of schedules by parameter group, at the top of a schedule.
+pub(crate) const GROUPS: &str = "groups";
+
 /// A node of the tree and its clock.
 #[derive(Debug)]
 pub(crate) struct ScheduleNode {
@@ -535,6 +538,9 @@ fn neither(fields: &mut Fields<'_>) -> Problem {
         if let Some(meant) = nearest(name, known()) {
             return problem.with_hint(format!("did you mean `{meant}` instead of `{name}`?"));
         }
+    }
+    if fields.has(GROUPS) {
+        return problem.with_hint("`groups` can only be at the top of a schedule, around all others");
     }
     if fields.has("warmup") || fields.has("cooldown") {
         return problem.with_hint("`warmup` and `cooldown` need a `body`, as in body: 1x");

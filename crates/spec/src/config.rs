@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use schedule::Horizon;
-use schedule::problem::Problem;
+use schedule::problem::{Problem, listed, nearest};
 use schedule::tree::{Place, Tree};
+use schedule::{Horizon, Schedule};
 
 use crate::id;
 use crate::trial::Config;
@@ -33,6 +33,11 @@ pub(crate) fn fit(
             "this schedule averages all weights, so it can't be combined with `freeze` or `lr_multipliers`";
         return Err(vec![Problem::new(Place::default(), "", message)]);
     }
+    if let Some(network) = task.network().filter(|_| schedule.is_grouped())
+        && let Some(problem) = groups_problem(&schedule, &network.param_groups)
+    {
+        return Err(vec![problem]);
+    }
     let hash = id::config(task, base_lr, &schedule, node.expanded());
     let config = Config {
         id: id::short(&hash, 12),
@@ -44,4 +49,31 @@ pub(crate) fn fit(
         written: Arc::clone(written),
     };
     Ok((config, hash))
+}
+
+/// Why the groups of a schedule do not fit those of the model's parameters.
+fn groups_problem(schedule: &Schedule, of_model: &[(String, Vec<String>)]) -> Option<Problem> {
+    let problem = |message: String| Problem::new(Place::default(), "", message);
+    if of_model.is_empty() {
+        let message = "a schedule with `groups` needs `param_groups`, the parameters of each group";
+        let hint = "as in `param_groups: {matrices: [\"*.weight\"], rest: [\"*\"]}` at the top of the file";
+        return Some(problem(message.to_owned()).with_hint(hint));
+    }
+    if schedule.group_momenta(0).any(|momentum| momentum.is_some()) {
+        let message = "the momentum of a built-in model can't be cycled by parameter group";
+        return Some(problem(message.to_owned()).with_hint("remove `momentum`, or use a `trainer` program"));
+    }
+    let own = || schedule.groups().map(|group| group.name);
+    let known = || of_model.iter().map(|(name, _)| name.as_str());
+    let hint = |problem: Problem, name: &str, near: Option<&str>, all: String| match near {
+        Some(near) if near != name => problem.with_hint(format!("did you mean `{near}`?")),
+        _ => problem.with_hint(format!("its groups: {all}")),
+    };
+    if let Some(name) = own().find(|name| !known().any(|known| known == *name)) {
+        let found = problem(format!("`param_groups` has no group `{name}`"));
+        return Some(hint(found, name, nearest(name, known()), listed(known())));
+    }
+    let name = known().find(|name| !own().any(|own| own == *name))?;
+    let found = problem(format!("the schedule has no group `{name}`, which is in `param_groups`"));
+    Some(hint(found, name, nearest(name, own()), listed(own())))
 }

@@ -7,6 +7,7 @@ use schedule::lint::{IDLE_AXIS, SAME_SCHEDULE, SHARED_RUNS};
 use schedule::problem::Problem;
 use schedule::tree::Key;
 
+use crate::group_lrs::AXIS;
 use crate::trial::Config;
 
 /// One variant of a schedule at every point of the grid: each config and its hash.
@@ -55,16 +56,18 @@ type Shared = (Arc<Config>, Arc<Config>, usize);
 
 /// The values of a schedule's own axes.
 fn variant(config: &Config) -> String {
-    let own = config.axes.iter().filter_map(|(path, value)| match path.strip_prefix("schedule")? {
-        "" => Some(value.clone()),
-        within => Some(format!("{}: {value}", within.trim_start_matches('.'))),
+    let own = config.axes.iter().filter_map(|(path, value)| match path.strip_prefix("schedule") {
+        Some("") => Some(value.clone()),
+        Some(within) => Some(format!("{}: {value}", within.trim_start_matches('.'))),
+        None => path.starts_with(AXIS).then(|| format!("{path}: {value}")),
     });
     own.collect::<Vec<_>>().join(", ")
 }
 
 /// Describes a config by the values that distinguish it from the others of its schedule.
 fn described(config: &Config) -> String {
-    let outer = config.axes.iter().filter(|(path, _)| !path.starts_with("schedule"));
+    let outer =
+        config.axes.iter().filter(|(path, _)| !path.starts_with("schedule") && !path.starts_with(AXIS));
     let outer = outer.map(|(path, value)| format!("{path}: {value}"));
     let own = Some(variant(config)).filter(|own| !own.is_empty());
     let lr = format!("lr: {}", config.base_lr);

@@ -18,7 +18,7 @@ pub(crate) fn config(task: &Task, base_lr: f64, schedule: &Schedule, node: &Tree
     };
     add(VERSION.as_bytes());
     // A struct of plain numbers and names: serializing it can't fail, and the order of its fields is fixed.
-    add(serde_json::to_string(&task.identity()).unwrap_or_default().as_bytes());
+    add(serde_json::to_string(&task.identity_under(schedule)).unwrap_or_default().as_bytes());
     match schedule.feedback() {
         Feedback::OpenLoop => {
             let state = schedule.start();
@@ -34,7 +34,42 @@ pub(crate) fn config(task: &Task, base_lr: f64, schedule: &Schedule, node: &Tree
     let momentum: Vec<u8> =
         (0..task.steps).filter_map(|t| schedule.momentum(t)).flat_map(f64::to_le_bytes).collect();
     add(&momentum);
+    for group in groups(task, schedule) {
+        add(group.as_bytes());
+    }
+    for sequence in sequences(task, schedule) {
+        add(&sequence);
+    }
     hasher.finalize()
+}
+
+/// The identity of each parameter group in addition to its numbers: its name, and whether a program keeps the ratio of its lrs.
+fn groups<'a>(task: &Task, schedule: &'a Schedule) -> impl Iterator<Item = String> + use<'a> {
+    let is_program = task.program().is_some();
+    schedule.groups().map(move |group| {
+        let keeps_ratio = is_program && group.keeps_ratio;
+        format!("{}{}", if keeps_ratio { "ratio " } else { "lr " }, group.name)
+    })
+}
+
+/// The numbers of each parameter group: the lrs of an open-loop schedule, and the momenta.
+fn sequences(task: &Task, schedule: &Schedule) -> Vec<Vec<u8>> {
+    let mut all = vec![Vec::new(); schedule.groups().len()];
+    if all.is_empty() {
+        return all;
+    }
+    let state = schedule.start();
+    for t in 0..task.steps {
+        if schedule.feedback() == Feedback::OpenLoop {
+            for (bytes, lr) in all.iter_mut().zip(schedule.group_lrs(t, &state)) {
+                bytes.extend((lr as f32).to_le_bytes());
+            }
+        }
+        for (bytes, momentum) in all.iter_mut().zip(schedule.group_momenta(t)) {
+            bytes.extend(momentum.into_iter().flat_map(f64::to_le_bytes));
+        }
+    }
+    all
 }
 
 /// Hash of a trial: its config and its seed, as 32 hex digits.

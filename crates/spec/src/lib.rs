@@ -10,6 +10,7 @@ mod data;
 mod duplicates;
 pub mod event;
 mod fitted;
+pub mod group_lrs;
 pub mod halving;
 mod id;
 pub mod json;

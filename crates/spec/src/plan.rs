@@ -11,13 +11,13 @@ use schedule::tree::{Place, Tree};
 use crate::allow;
 use crate::config::fit;
 use crate::duplicates::{Duplicates, Fitted};
-use crate::id;
 use crate::protocol::{Decisions, Purpose, Seeds};
 use crate::screen::{Candidate, Screening};
 use crate::searched::{self, Runs};
 use crate::share;
 use crate::sweep_file::{NamedSchedule, NamedVariant, Point, Spec};
 use crate::trial::{Config, Model, Trial};
+use crate::{group_lrs, id};
 
 /// The runs of a sweep.
 #[derive(Debug, Clone)]
@@ -239,7 +239,11 @@ fn config(
             // An axis of complete schedules has an empty path within its schedule.
             let within = |path: &String| if path.is_empty() { path.clone() } else { format!(".{path}") };
             let chosen = variant.variant.chosen.iter();
-            let chosen = chosen.map(|(path, value)| (format!("schedule{}", within(path)), value));
+            let of_schedule = |path: &String| match path.starts_with(group_lrs::AXIS) {
+                true => path.clone(),
+                false => format!("schedule{}", within(path)),
+            };
+            let chosen = chosen.map(|(path, value)| (of_schedule(path), value));
             let chosen = point.chosen.iter().map(|(path, value)| (path.clone(), value)).chain(chosen);
             config.axes = chosen.map(|(path, value)| (path, value.to_string())).collect();
             Some((Arc::new(config), hash))

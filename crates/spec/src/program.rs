@@ -14,8 +14,17 @@ use crate::trial::{Program, ProgramOptions};
 use crate::world::World;
 
 /// Keys of networks, which can't be combined with `trainer`.
-const NETWORK_KEYS: [&str; 8] =
-    ["data", "model", "task", "optimizer", "clip_norm", "init_from", "freeze", "lr_multipliers"];
+const NETWORK_KEYS: [&str; 9] = [
+    "data",
+    "model",
+    "task",
+    "optimizer",
+    "clip_norm",
+    "init_from",
+    "freeze",
+    "lr_multipliers",
+    "param_groups",
+];
 
 const FILES: &str = "a list of file names, as in [model.py]";
 

@@ -52,7 +52,11 @@ fn properties(forms: &mut Forms, run: Run, catalogue: &Catalogue) -> Json {
         "optimizer": run.optimizer,
         "trainer": property(trainer(), "a custom program that trains, instead of `data`, `model` and `optimizer`", None),
         "budget": run.budget,
-        "lr": property(forms.above_0(), "the base learning rate, 1x; a schedule may have its own", None),
+        "lr": property(
+            forms.base_lr(),
+            "the base learning rate, 1x, or one for each parameter group; a schedule may have its own",
+            None,
+        ),
         "clip_norm": property(
             forms.above_0(),
             "gradients with a larger global 2-norm are scaled down to this norm; default: no clipping",
@@ -63,6 +67,11 @@ fn properties(forms: &mut Forms, run: Run, catalogue: &Catalogue) -> Json {
         "lr_multipliers": property(
             json!({ "type": "object", "additionalProperties": forms.above_0() }),
             "factors on the lr of some parameters: names or layers, * matches any text",
+            None,
+        ),
+        "param_groups": property(
+            json!({ "type": "object", "propertyNames": names, "additionalProperties": patterns() }),
+            "the parameters of each group of schedules with `groups`: names or layers, * matches any text, the first match counts",
             None,
         ),
         "diverge_above": property(

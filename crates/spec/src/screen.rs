@@ -82,6 +82,7 @@ pub(crate) fn check<'a>(
 /// Why the laws of loss curves do not describe a schedule. `None` if they do.
 pub fn unusable(schedule: &Schedule) -> Option<&'static str> {
     match schedule {
+        schedule if schedule.is_grouped() => Some("has parameter groups"),
         schedule if schedule.averages() => Some("averages the weights"),
         schedule if schedule.feedback() == Feedback::ClosedLoop => Some("closed-loop"),
         schedule if schedule.momentum(0).is_some() => Some("changes the momentum"),

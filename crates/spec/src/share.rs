@@ -19,6 +19,8 @@ pub struct ShareKey {
     task: Task,
     /// Whether the schedule cycles the momentum: then the optimizer keeps a velocity.
     cycled: bool,
+    /// The parameter groups of the schedule, each with whether a program keeps the ratio of its lrs.
+    groups: Vec<(String, bool)>,
 }
 
 impl ShareKey {
@@ -26,8 +28,9 @@ impl ShareKey {
     pub fn of(config: &Config) -> Self {
         // A program evaluates as its own trial does, so trials that it trains together evaluate at the same steps.
         let evaluate_every = config.task.program().map_or(0, |_| config.task.evaluate_every);
-        let task = Task { steps: 0, evaluate_every, ..config.task.identity() };
-        Self { task, cycled: config.schedule.momentum(0).is_some() }
+        let task = Task { steps: 0, evaluate_every, ..config.task.identity_under(&config.schedule) };
+        let groups = config.schedule.groups().map(|group| (group.name.to_owned(), group.keeps_ratio));
+        Self { task, cycled: config.schedule.momentum(0).is_some(), groups: groups.collect() }
     }
 }
 
@@ -100,20 +103,24 @@ pub fn sort_by_prefix(configs: &[&Config]) -> Vec<SortedRun> {
 }
 
 /// The bits of the values that a schedule gives to an update: of the lr as f32, or as f64 for a program, which may use it so.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct UpdateBits {
     lr: u64,
     momentum: Option<u64>,
+    /// Those of the parameter groups; empty without groups.
+    groups: Vec<(u64, Option<u64>)>,
 }
 
 impl UpdateBits {
     fn of(config: &Config, state: &State, t: u64) -> Self {
-        let lr = config.schedule.lr(t, state);
-        let lr = match config.task.program() {
+        let schedule = &config.schedule;
+        let bits = |lr: f64| match config.task.program() {
             Some(_) => lr.to_bits(),
             None => u64::from((lr as f32).to_bits()),
         };
-        Self { lr, momentum: config.schedule.momentum(t).map(f64::to_bits) }
+        let momenta = schedule.group_momenta(t).map(|momentum| momentum.map(f64::to_bits));
+        let groups = schedule.group_lrs(t, state).map(bits).zip(momenta).collect();
+        Self { lr: bits(schedule.lr(t, state)), momentum: schedule.momentum(t).map(f64::to_bits), groups }
     }
 }
 
@@ -161,9 +168,10 @@ pub fn stage_groups<'a>(trials: &[&'a Trial]) -> Vec<Vec<usize>> {
         let mut known: HashMap<UpdateBits, usize> = HashMap::new();
         for i in family {
             let Some(config) = trials.get(i).map(|trial| &trial.config) else { continue };
-            let first = *first_updates
+            let first = first_updates
                 .entry(&config.id)
-                .or_insert_with(|| UpdateBits::of(config, &config.start(), 0));
+                .or_insert_with(|| UpdateBits::of(config, &config.start(), 0))
+                .clone();
             let group = *known.entry(first).or_insert(groups.len());
             match groups.get_mut(group) {
                 Some(members) => members.push(i),

@@ -10,6 +10,7 @@ use schedule::tree::{Key, Place, Tree, Value};
 
 use crate::allow::{self, Allow};
 use crate::axes::{self, Axis, Variant};
+use crate::group_lrs::{GroupLrs, has_groups, names_groups};
 use crate::metric::{self, Metric};
 use crate::name::{check_name, name};
 use crate::protocol::{self, Seeds};
@@ -174,18 +175,17 @@ fn spec(
     let screen = fields.optional("screen").and_then(|field| screen::screen(&field, problems));
     fields.read_or("allow", Vec::new(), problems, schedule::lint::allow_list);
     let search = fields.optional("search").and_then(|field| search::read(&field, problems));
-    let schedules = fields.required("schedules", problems).and_then(|field| schedules(&field, problems));
+    let by_group = group_lrs(tree, problems);
+    let schedules = fields
+        .required("schedules", problems)
+        .and_then(|field| schedules(&field, by_group.as_ref(), problems));
 
     // The rest of the file is one run with axes. Its keys are checked for each point of the grid.
-    let run = run_of(tree);
+    let run = run_of(tree, by_group.as_ref());
     let before = problems.len();
     let axes = axes::find(&run, "", problems);
     let bad = problems.split_off(before);
-    // A file needs no `lr` if all schedules have their own.
-    let all_own = match tree.get("schedules").map(|schedules| &schedules.value) {
-        Some(Value::Map(entries)) => !entries.is_empty() && entries.iter().all(|(_, tree)| has_lr(tree)),
-        _ => false,
-    };
+    let all_own = all_have_lrs(tree);
     let needs_lr = !all_own || tree.get("lr").is_some();
     let points = match axes::size(&axes) {
         Some(size) if size <= MAX_TRIALS => points(&run, &axes, needs_lr, world, problems),
@@ -195,6 +195,9 @@ fn spec(
         }
     };
     add_bad_axes(problems, before, bad);
+    if let (Some(by_group), Some(found)) = (&by_group, problems.get_mut(before..)) {
+        by_group.relabel(found);
+    }
 
     // Problems of unreadable parts are reported above; the checks below need both.
     let (points, schedules) = (points?, schedules?);
@@ -225,6 +228,22 @@ fn spec(
     Some(spec)
 }
 
+/// Whether all schedules have their own `lr`. Then the file needs none.
+fn all_have_lrs(tree: &Tree) -> bool {
+    match tree.get("schedules").map(|schedules| &schedules.value) {
+        Some(Value::Map(entries)) => !entries.is_empty() && entries.iter().all(|(_, tree)| has_lr(tree)),
+        _ => false,
+    }
+}
+
+/// The file's `lr` if it names parameter groups. In a file without groups it is read as any other `lr`.
+fn group_lrs(tree: &Tree, problems: &mut Vec<Problem>) -> Option<GroupLrs> {
+    let Value::Map(schedules) = &tree.get("schedules")?.value else { return None };
+    let lr = tree.get("lr").filter(|lr| names_groups(lr))?;
+    let any = schedules.iter().any(|(_, schedule)| has_groups(schedule));
+    any.then(|| GroupLrs::read(lr, "lr", problems))?
+}
+
 /// Keys of a file that do not fit each other.
 fn contradictions(spec: &Spec, tree: &Tree) -> Vec<Problem> {
     let mut problems = search_problems(spec);
@@ -242,7 +261,18 @@ fn contradictions(spec: &Spec, tree: &Tree) -> Vec<Problem> {
         problems.extend(looks_with_choice(spec, seeds).into_iter().chain(too_many_for_rope(spec, seeds)));
     }
     problems.extend(tree.get("refine").and_then(|refine| refined_on_judging_seeds(spec, refine)));
+    problems.extend(tree.get("param_groups").and_then(|groups| unused_groups(spec, groups)));
     problems
+}
+
+/// Groups of parameters that no schedule distinguishes.
+fn unused_groups(spec: &Spec, groups: &Tree) -> Option<Problem> {
+    let mut variants = spec.schedules.iter().flat_map(|schedule| &schedule.variants);
+    let none = !variants.any(|variant| variant.node.is_grouped());
+    none.then(|| {
+        let problem = Problem::new(groups.place, "param_groups", "no schedule has `groups`");
+        problem.with_hint("remove it, or write a schedule as {groups: {NAME: {kind: cosine}, ...}}")
+    })
 }
 
 /// The reasons why the file can't have its search.
@@ -256,7 +286,16 @@ fn search_problems(spec: &Spec) -> Vec<Problem> {
         axis: runs.iter().flat_map(|run| &run.chosen).map(|(path, _)| path.as_str()).next(),
         steps: runs.iter().map(|run| run.task.steps).min().unwrap_or(u64::MAX),
     };
-    search::problems(search, &rest)
+    let mut problems = search::problems(search, &rest);
+    let is_grouped = |schedule: &&NamedSchedule| schedule.variants.iter().any(|each| each.node.is_grouped());
+    problems.extend(spec.schedules.iter().find(is_grouped).map(|schedule| {
+        let message = format!(
+            "a search is for one schedule for all parameters, but `{}` has parameter groups",
+            schedule.key.name
+        );
+        Problem::new(search.place, "search", message).with_hint("remove one of them")
+    }));
+    problems
 }
 
 /// A search starts from the best of all named schedules, so none of them can be left out.
@@ -383,8 +422,12 @@ fn too_many(tree: &Tree, size: Option<u64>) -> Problem {
     .with_hint("shorten an axis, or split the sweep into several")
 }
 
-/// The sweep file without the keys that do not belong to the run.
-fn run_of(tree: &Tree) -> Tree {
+/// The sweep file without the keys that do not belong to the run. Its `lr` is that of the first parameter group.
+fn run_of(tree: &Tree, by_group: Option<&GroupLrs>) -> Tree {
+    let lr_of_first = |(key, tree): &(Key, Tree)| match by_group.filter(|_| key.name == "lr") {
+        Some(by_group) => (key.clone(), by_group.of_first().clone()),
+        None => (key.clone(), tree.clone()),
+    };
     let value = match &tree.value {
         Value::Map(entries) => Value::Map(
             entries
@@ -403,7 +446,7 @@ fn run_of(tree: &Tree) -> Tree {
                             | "allow"
                     )
                 })
-                .cloned()
+                .map(lr_of_first)
                 .collect(),
         ),
         other => other.clone(),
@@ -464,7 +507,11 @@ fn base_lr() -> impl Fn(&Field<'_>) -> Result<f64, Problem> {
     number_where("a number above 0", |x| x > 0.0)
 }
 
-fn schedules(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Vec<NamedSchedule>> {
+fn schedules(
+    field: &Field<'_>,
+    by_group: Option<&GroupLrs>,
+    problems: &mut Vec<Problem>,
+) -> Option<Vec<NamedSchedule>> {
     let entries = match &field.tree.value {
         Value::Map(entries) if !entries.is_empty() => entries,
         Value::Map(_) => {
@@ -489,10 +536,12 @@ fn schedules(field: &Field<'_>, problems: &mut Vec<Problem>) -> Option<Vec<Named
         let bad = problems.split_off(start);
         match axes::size(&own) {
             Some(size) if size <= MAX_TRIALS => {
-                let lrs = lr.and_then(|lr| own_lrs(lr, &path, problems));
-                let all = axes::variants(&bare, &own).into_iter();
-                let variants =
-                    all.filter_map(|variant| named_variant(variant, &lrs, &path, problems)).collect();
+                let lrs = lr.and_then(|lr| own_lrs(lr, has_groups(&bare), &path, problems));
+                let lrs = Lrs { own: lrs, of_file: by_group };
+                let mut variants = Vec::new();
+                for variant in axes::variants(&bare, &own) {
+                    variants.extend(named_variants(variant, &lrs, &path, problems).into_iter().flatten());
+                }
                 schedules.push(NamedSchedule { key: key.clone(), variants });
             }
             size => problems.push(too_many(tree, size)),
@@ -521,17 +570,41 @@ pub fn without_lr(tree: &Tree) -> (Tree, Option<&Tree>) {
     (Tree { place: tree.place, value: Value::Map(rest) }, tree.get("lr"))
 }
 
-/// The values of a schedule's own `lr`: a number above 0, or an axis of such numbers.
-fn own_lrs(lr: &Tree, schedule: &str, problems: &mut Vec<Problem>) -> Option<Vec<f64>> {
+/// The values of a schedule's own `lr`.
+#[derive(Debug, Clone)]
+struct OwnLrs {
+    /// The base lrs, of the first parameter group if it names groups.
+    base: Vec<f64>,
+    by_group: Option<GroupLrs>,
+}
+
+/// The base lrs that apply to a schedule.
+struct Lrs<'a> {
+    own: Option<OwnLrs>,
+    of_file: Option<&'a GroupLrs>,
+}
+
+/// Reads a schedule's own `lr`: a number above 0, an axis of such numbers, or a mapping from parameter groups to them.
+fn own_lrs(lr: &Tree, is_grouped: bool, schedule: &str, problems: &mut Vec<Problem>) -> Option<OwnLrs> {
     let path = join(schedule, "lr");
+    if is_grouped && names_groups(lr) {
+        let by_group = GroupLrs::read(lr, &path, problems)?;
+        let base = base_lrs(by_group.of_first(), &join(&path, by_group.first_name()), problems)?;
+        return Some(OwnLrs { base, by_group: Some(by_group) });
+    }
+    let base = base_lrs(lr, &path, problems)?;
+    Some(OwnLrs { base, by_group: None })
+}
+
+fn base_lrs(lr: &Tree, path: &str, problems: &mut Vec<Problem>) -> Option<Vec<f64>> {
     let before = problems.len();
-    let axes = axes::find(lr, &path, problems);
+    let axes = axes::find(lr, path, problems);
     if problems.len() > before {
         return None;
     }
     let mut lrs = Vec::new();
     for Variant { tree, .. } in axes::variants(lr, &axes) {
-        match base_lr()(&Field { tree: &tree, path: path.clone() }) {
+        match base_lr()(&Field { tree: &tree, path: path.to_owned() }) {
             Ok(lr) => lrs.push(lr),
             Err(problem) => problems.push(problem),
         }
@@ -539,18 +612,34 @@ fn own_lrs(lr: &Tree, schedule: &str, problems: &mut Vec<Problem>) -> Option<Vec
     (problems.len() == before).then_some(lrs)
 }
 
-/// Reads one variant. A value of an axis of complete schedules may have its own `lr`.
-fn named_variant(
-    mut variant: Variant,
-    lrs: &Option<Vec<f64>>,
+/// Reads one variant, which becomes several if the lrs of its parameter groups are axes. A value of an axis of complete schedules may
+/// have its own `lr`.
+fn named_variants(
+    variant: Variant,
+    lrs: &Lrs<'_>,
     path: &str,
     problems: &mut Vec<Problem>,
-) -> Option<NamedVariant> {
+) -> Option<Vec<NamedVariant>> {
     let (bare, lr) = without_lr(&variant.tree);
-    let lrs = match lr {
-        Some(lr) => Some(own_lrs(lr, path, problems)?),
-        None => lrs.clone(),
+    let is_grouped = has_groups(&bare);
+    let own = match lr {
+        Some(lr) => Some(own_lrs(lr, is_grouped, path, problems)?),
+        None => lrs.own.clone(),
     };
-    variant.tree = bare;
-    Some(NamedVariant { node: interop::parse(&variant.tree, path, problems)?, variant, lrs })
+    let by_group = match &own {
+        Some(own) => own.by_group.as_ref(),
+        None => lrs.of_file,
+    };
+    let with_lrs = match by_group.filter(|_| is_grouped) {
+        Some(by_group) => by_group.applied(&bare, problems)?,
+        None => vec![Variant { tree: bare, chosen: Vec::new() }],
+    };
+    let mut named = Vec::new();
+    for with in with_lrs {
+        let node = interop::parse(&with.tree, path, problems)?;
+        let chosen = variant.chosen.iter().cloned().chain(with.chosen).collect();
+        let lrs = own.as_ref().map(|own| own.base.clone());
+        named.push(NamedVariant { node, variant: Variant { tree: with.tree, chosen }, lrs });
+    }
+    Some(named)
 }

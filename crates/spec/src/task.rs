@@ -116,12 +116,15 @@ fn network(
     });
     let transfer = transfer::read(fields, world, problems);
     let ((data, model), optimizer, clip_norm) = (model?, optimizer?, clip_norm?);
-    let Transfer { init_from, freeze, lr_multipliers } = transfer?;
-    let network = Network { data, model, optimizer, clip_norm, init_from, freeze, lr_multipliers };
+    let Transfer { init_from, freeze, lr_multipliers, param_groups } = transfer?;
+    let network =
+        Network { data, model, optimizer, clip_norm, init_from, freeze, lr_multipliers, param_groups };
     let before = problems.len();
-    if network.init_from.is_some() || !network.freeze.is_empty() || !network.lr_multipliers.is_empty() {
+    let names_parameters =
+        !network.freeze.is_empty() || !network.lr_multipliers.is_empty() || !network.param_groups.is_empty();
+    if network.init_from.is_some() || names_parameters {
         let transfer_errors = world.transfer_errors(&network);
-        for key in ["init_from", "freeze", "lr_multipliers"] {
+        for key in ["init_from", "freeze", "lr_multipliers", "param_groups"] {
             let of_key =
                 transfer_errors.iter().filter(|(of, _)| *of == key).map(|(_, message)| message.as_str());
             let messages: Vec<&str> = of_key.collect();

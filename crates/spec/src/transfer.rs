@@ -1,4 +1,4 @@
-//! Fine-tuning: reads `init_from`, `freeze` and `lr_multipliers`, and defines what patterns match. The trainer checks names
+//! Fine-tuning and parameter groups: reads `init_from`, `freeze`, `lr_multipliers` and `param_groups`, and defines what patterns match. The trainer checks names
 //! and files against the model.
 
 use schedule::fields::{Field, Fields, choice, number_where, text};
@@ -6,17 +6,19 @@ use schedule::problem::{Problem, all};
 use schedule::tree::Value;
 use wildmatch::WildMatch;
 
+use crate::name::check_name;
 use crate::program::tilde_hint;
-use crate::trial::InitFrom;
+use crate::trial::{InitFrom, Network};
 use crate::world::World;
 
 const PATTERNS: &str = "a list of parameter names, where * matches any text, as in [\"fc1.*\"]";
 
-/// The values of the three keys.
+/// The values of the keys.
 pub(crate) struct Transfer {
     pub(crate) init_from: Option<InitFrom>,
     pub(crate) freeze: Vec<String>,
     pub(crate) lr_multipliers: Vec<(String, f64)>,
+    pub(crate) param_groups: Vec<(String, Vec<String>)>,
 }
 
 /// Whether a pattern matches a parameter: its name, the name of its layer, or the name of a module that contains the layer.
@@ -25,6 +27,14 @@ pub fn matches(pattern: &str, name: &str) -> bool {
     let pattern = WildMatch::new(pattern);
     let prefixes = name.match_indices('.').map(|(at, _)| name.split_at(at).0);
     prefixes.chain([name]).any(|prefix| pattern.matches(prefix))
+}
+
+impl Network {
+    /// The name of the parameter group of a parameter: that of the first pattern that matches it.
+    pub fn group_of(&self, parameter: &str) -> Option<&str> {
+        let has = |patterns: &[String]| patterns.iter().any(|pattern| matches(pattern, parameter));
+        self.param_groups.iter().find(|(_, patterns)| has(patterns)).map(|(name, _)| name.as_str())
+    }
 }
 
 impl InitFrom {
@@ -52,7 +62,9 @@ pub(crate) fn read(
     };
     let freeze = fields.read_or("freeze", Vec::new(), problems, patterns);
     let lr_multipliers = fields.read_or("lr_multipliers", Vec::new(), problems, multipliers);
-    Some(Transfer { init_from: init_from?, freeze: freeze?, lr_multipliers: lr_multipliers? })
+    let param_groups = fields.read_or("param_groups", Vec::new(), problems, param_groups);
+    let (init_from, freeze, lr_multipliers) = (init_from?, freeze?, lr_multipliers?);
+    Some(Transfer { init_from, freeze, lr_multipliers, param_groups: param_groups? })
 }
 
 fn init_from(field: &Field<'_>, world: &dyn World, problems: &mut Vec<Problem>) -> Option<InitFrom> {
@@ -149,6 +161,18 @@ fn multipliers(field: &Field<'_>) -> Result<Vec<(String, f64)>, Vec<Problem>> {
     all(read)
 }
 
+/// A mapping from names of groups to patterns.
+fn param_groups(field: &Field<'_>) -> Result<Vec<(String, Vec<String>)>, Vec<Problem>> {
+    const FORM: &str =
+        "a mapping from parameter groups to parameter names, as in {matrices: [\"*.weight\"], rest: [\"*\"]}";
+    let Value::Map(entries) = &field.tree.value else { return Err(field.expected(FORM).into()) };
+    all(entries.iter().map(|(key, tree)| {
+        check_name(&key.name).map_err(|message| Problem::new(key.place, field.path.clone(), message))?;
+        let entry = Field { tree, path: format!("{}.{}", field.path, key.name) };
+        patterns(&entry).map(|patterns| (key.name.clone(), patterns))
+    }))
+}
+
 fn names(field: &Field<'_>) -> Result<Vec<(String, String)>, Vec<Problem>> {
     const FORM: &str =
         "a mapping from names of this model to names in the file, as in {\"fc1.*\": \"encoder.0.*\"}";
@@ -218,6 +242,9 @@ mod tests {
             ("init_from: {file: w.safetensors, names: {\"fc1.*\": head}}", "both names need exactly one `*`"),
             ("freeze: fc1", "freeze: expected a list of parameter names"),
             ("lr_multipliers: {fc1: 0}", "lr_multipliers.fc1: expected a factor above 0"),
+            ("param_groups: [fc1]", "param_groups: expected a mapping from parameter groups"),
+            ("param_groups: {a: fc1}", "param_groups.a: expected a list of parameter names"),
+            ("param_groups: {a: [fc1]}", "param_groups: no schedule has `groups`"),
         ] {
             let message = read(keys).expect_err(keys);
             assert!(message.contains(words), "{words} in {message}");

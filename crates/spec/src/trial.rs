@@ -95,6 +95,9 @@ pub struct Network {
     /// Patterns of parameters and the factor on their lr, above 0.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lr_multipliers: Vec<(String, f64)>,
+    /// Parameter groups of schedules with groups, in order: the name of each, and the patterns of its parameters. The first match counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub param_groups: Vec<(String, Vec<String>)>,
 }
 
 /// Initial weights from a file.
@@ -231,6 +234,15 @@ impl Task {
                     own.params.sort_all_objects();
                 }
             }
+        }
+        task
+    }
+
+    /// The same under a schedule: parameter groups matter only under one that has groups.
+    pub(crate) fn identity_under(&self, schedule: &Schedule) -> Self {
+        let mut task = self.identity();
+        if let (Workload::Network(network), false) = (&mut task.workload, schedule.is_grouped()) {
+            network.param_groups.clear();
         }
         task
     }

@@ -56,7 +56,7 @@ pub trait World {
         Err("stored trials are not available here".to_owned())
     }
 
-    /// Where `init_from`, `freeze` or `lr_multipliers` does not fit the model: the key, and what is wrong.
+    /// Where `init_from`, `freeze`, `lr_multipliers` or `param_groups` does not fit the model: the key, and what is wrong.
     fn transfer_errors(&self, _network: &Network) -> Vec<(&'static str, String)> {
         Vec::new()
     }

@@ -62,7 +62,8 @@ pub fn losses(trial: &Trial) -> Result<Vec<(u64, f64)>, NoClosedForm> {
     }
     let optimizer = algorithm(&network.optimizer).map_err(|_| NoClosedForm::Optimizer("optimizer.kind"))?;
     let momentum = optimizer.plain_momentum().map_err(NoClosedForm::Optimizer)?;
-    if config.schedule.feedback() != Feedback::OpenLoop || config.schedule.averages() {
+    let schedule = &config.schedule;
+    if schedule.feedback() != Feedback::OpenLoop || schedule.averages() || schedule.is_grouped() {
         return Err(NoClosedForm::Schedule);
     }
     let arch = Arch::of(network).map_err(|_| NoClosedForm::Task)?;

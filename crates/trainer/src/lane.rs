@@ -137,12 +137,14 @@ impl Lane {
         let simple = self.members.closed.is_empty() && clip_norm.is_none() && work.fuses();
         let (rates, squares) = if simple {
             let rates = self.rates(t)?;
+            self.state.optimizer.set_group_lrs(&rates.groups);
             let update = update(t, &rates, 1.0);
             (rates, work.fused_update(&self.state.model, &self.state.optimizer, update)?)
         } else {
             work.gradients(&self.state.model, &self.state.optimizer)?;
             let squares = work.sum_of_squares()?;
             let rates = self.run_rules(t, train_loss, squares, work, leave)?;
+            self.state.optimizer.set_group_lrs(&rates.groups);
             self.update(update(t, &rates, clip(clip_norm, squares.sqrt())), rates.average, work)?;
             (rates, squares)
         };

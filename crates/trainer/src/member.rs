@@ -59,6 +59,7 @@ impl Member {
             lr: schedule.lr(t, &self.state),
             momentum: schedule.momentum(t),
             average: schedule.average(t, &self.state),
+            groups: schedule.group_lrs(t, &self.state).collect(),
         }
     }
 
@@ -115,11 +116,13 @@ pub(crate) struct Snapshot {
 }
 
 /// The values that a schedule gives to an update, which uses the lr as `f32`. Members whose rates differ in any bit split.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Rates {
     pub(crate) lr: f64,
     pub(crate) momentum: Option<f64>,
     pub(crate) average: Option<Average>,
+    /// The lr of each parameter group; empty without groups.
+    pub(crate) groups: Vec<f64>,
 }
 
 impl Rates {
@@ -129,6 +132,7 @@ impl Rates {
             let average = rates.average.map(|a| (a.first, a.momentum.to_bits(), a.weight.to_bits()));
             ((rates.lr as f32).to_bits(), rates.momentum.map(f64::to_bits), average)
         };
-        bits(self) == bits(other)
+        let groups = |rates: &Self| rates.groups.iter().map(|lr| (*lr as f32).to_bits()).collect::<Vec<_>>();
+        bits(self) == bits(other) && groups(self) == groups(other)
     }
 }

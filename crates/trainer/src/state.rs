@@ -72,7 +72,9 @@ impl RunState {
         let model = Model::new(&arch, trial.seed, DType::F32, device)?;
         let cycled = trial.config.schedule.momentum(0).is_some();
         let factors = transfer::factors(model.parameters(), network);
-        let optimizer = Optimizer::new(&network.optimizer, cycled, model.parameters())?.with_factors(factors);
+        let groups = transfer::groups(model.parameters(), trial);
+        let optimizer = Optimizer::new(&network.optimizer, cycled, model.parameters())?;
+        let optimizer = optimizer.with_factors(factors).with_groups(groups);
         let averaged = averages.then(|| Averaged::new(model.parameters())).transpose()?;
         let (digest, counted) = (Digest::default(), Counted::new(state_counter));
         Ok(Self { model, optimizer, averaged, digest, step: 0, first_loss: 0.0, counted })

@@ -125,6 +125,7 @@ pub fn misfits(network: &Network, begins_with: Option<&Trial>) -> Vec<Misfit> {
             )),
         }
     }
+    found.extend(group_misfits(network, &shapes).map(|what| ("param_groups", what)));
     if shapes.iter().all(frozen) {
         found.push(("freeze", "no parameter is left to train".to_owned()));
     }
@@ -145,6 +146,29 @@ pub fn misfits(network: &Network, begins_with: Option<&Trial>) -> Vec<Misfit> {
         }
     }
     found
+}
+
+/// All parameters that are in no group, patterns that match no parameter, and groups without a parameter.
+fn group_misfits(network: &Network, shapes: &[Shape]) -> impl Iterator<Item = String> {
+    let mut found = Vec::new();
+    if !network.param_groups.is_empty() {
+        let without = shapes.iter().filter(|shape| network.group_of(&shape.name).is_none());
+        let without: Vec<&str> = without.map(|shape| shape.name.as_str()).collect();
+        if !without.is_empty() {
+            found.push(format!("no group has the parameters {}", without.join(", ")));
+        }
+    }
+    for (name, patterns) in &network.param_groups {
+        let unused = |pattern: &&String| !shapes.iter().any(|shape| matches(pattern, &shape.name));
+        found.extend(patterns.iter().filter(unused).map(|pattern| {
+            let names: Vec<&str> = shapes.iter().map(|shape| shape.name.as_str()).collect();
+            format!("`{name}`: no parameter matches `{pattern}` (parameters: {})", names.join(", "))
+        }));
+        if !shapes.iter().any(|shape| network.group_of(&shape.name) == Some(name)) {
+            found.push(format!("`{name}` has no parameter: all that it matches are in groups before it"));
+        }
+    }
+    found.into_iter()
 }
 
 /// The problem with the weights file that a network starts from: it is missing, invalid or has changed. `None` if it is fine.
@@ -260,4 +284,13 @@ pub(crate) fn factors(parameters: &[Parameter], network: &Network) -> Vec<Option
         Some(found.map_or(1.0, |(_, factor)| *factor))
     };
     parameters.iter().map(factor).collect()
+}
+
+/// For each parameter the index of its group in the schedule; empty if the schedule has no groups.
+pub(crate) fn groups(parameters: &[Parameter], trial: &Trial) -> Vec<usize> {
+    let names: Vec<&str> = trial.config.schedule.groups().map(|group| group.name).collect();
+    let Some(network) = trial.config.task.network().filter(|_| !names.is_empty()) else { return Vec::new() };
+    let index = |name: &str| names.iter().position(|known| *known == name);
+    // A parameter without a group is refused before training.
+    parameters.iter().map(|each| network.group_of(&each.name).and_then(index).unwrap_or_default()).collect()
 }

@@ -150,7 +150,7 @@ impl Work {
             Pass::Direct(buffers) => (&mut **buffers, &self.batches[self.at]),
             Pass::Synthetic(_, gradient) => {
                 if let (Some(weight), false) = (parameters.first(), optimizer.is_frozen(0)) {
-                    let scaled = optimizer.rule_with_factor(0, update);
+                    let scaled = optimizer.own_rule(0, update);
                     let rule = scaled.unwrap_or_else(|| optimizer.rule(update));
                     optimizer.with_elements(weight, 0, |mut all| rule.apply(&mut all, 0, gradient))?;
                 }
@@ -170,7 +170,7 @@ impl Work {
                 squares[i] = sum;
                 return Ok(());
             }
-            let scaled = optimizer.rule_with_factor(i, update);
+            let scaled = optimizer.own_rule(i, update);
             let rule = scaled.as_deref().unwrap_or(&*plain);
             optimizer.with_elements(&parameters[i], i, |mut all| {
                 make(&mut |first, piece| {

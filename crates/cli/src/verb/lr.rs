@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use interop::BaseLr;
-use schedule::problem::Problem;
+use schedule::groups::GroupInfo;
+use schedule::problem::{Problem, listed, nearest};
 use schedule::tree::{Tree, Value};
 use schedule::vectors::Plain;
 use schedule::{AfterUpdate, BeforeUpdate, Feedback, Horizon, Node, Schedule};
 use serde_json::{Value as Json, json};
+use spec::axes::Variant;
+use spec::group_lrs::{GroupLrs, names_groups};
 use sweep::source::{Source, read as read_file};
 
 use crate::args::{path, whole};
@@ -33,6 +36,9 @@ pub(crate) struct Args {
     /// Steps per epoch
     #[arg(long, value_name = "M", value_parser = whole(1..=u64::MAX))]
     pub steps_per_epoch: Option<u64>,
+    /// Parameter group, for a schedule with `groups` [default: the first one]
+    #[arg(long, value_name = "NAME")]
+    pub group: Option<String>,
     /// JSON array with the metric after each step, for schedules that watch the loss
     #[arg(long, value_name = "FILE.json", value_parser = path())]
     pub metrics: Option<PathBuf>,
@@ -49,7 +55,7 @@ pub(crate) struct Args {
 pub(crate) enum LrFormat {
     /// Columns step, lr and (if the schedule cycles it) momentum
     Csv,
-    /// {"lr": [...], "momentum": [...] or null}
+    /// {"lr": [...], "momentum": [...] or null, "groups": the same for each parameter group, or null}
     Json,
 }
 
@@ -62,6 +68,10 @@ pub(crate) fn run(args: &Args, _: &Global) -> Outcome {
         text => Source { name: "<schedule>".to_owned(), text: text.to_owned() },
     };
     let Fitted { schedule, total, .. } = fit(&source, args.lr, args.total, args.steps_per_epoch)?;
+    let schedule = match &args.group {
+        Some(name) => of_group(&schedule, name)?,
+        None => schedule,
+    };
     let steps = args.steps.unwrap_or(total);
     if steps > MOST_STEPS {
         return Err(Failure::usage(format_args!("--steps {steps} is above the limit of {MOST_STEPS}")));
@@ -70,9 +80,58 @@ pub(crate) fn run(args: &Args, _: &Global) -> Outcome {
     seen.check(&schedule, steps)?;
     let (lrs, momenta) = trajectory(&schedule, steps, &seen);
     match args.format {
-        LrFormat::Json => print(&format!("{}\n", json!({ "lr": lrs, "momentum": momenta }))),
-        LrFormat::Csv => print(&csv(&lrs, momenta.as_deref())),
+        LrFormat::Json => {
+            let of = |schedule: &Schedule| trajectory(schedule, steps, &seen);
+            print(&format!("{}\n", by_group_json((lrs, momenta), &schedule, of)))
+        }
+        LrFormat::Csv => {
+            if let Some(note) = groups_note(&schedule) {
+                say(format_args!("note: {note}; select another with --group, or all with --format json"));
+            }
+            print(&csv(&lrs, momenta.as_deref()))
+        }
     }
+}
+
+/// The lrs of a run, and the momenta if the schedule cycles them.
+type Trajectory = (Vec<f64>, Option<Vec<f64>>);
+
+/// The lrs of a schedule as JSON, also those of its parameter groups. `of` gives those of a schedule.
+pub(super) fn by_group_json(
+    (lrs, momenta): Trajectory,
+    schedule: &Schedule,
+    of: impl Fn(&Schedule) -> Trajectory,
+) -> Json {
+    let group = |(i, group): (usize, GroupInfo<'_>)| {
+        let (lrs, momenta) = of(&schedule.of_group(i)?);
+        Some((group.name.to_owned(), json!({ "lr": lrs, "momentum": momenta })))
+    };
+    let groups: serde_json::Map<String, Json> = schedule.groups().enumerate().filter_map(group).collect();
+    let groups = (!groups.is_empty()).then_some(groups);
+    json!({ "lr": lrs, "momentum": momenta, "groups": groups })
+}
+
+/// Which parameter group the lrs of a schedule are those of; `None` if it has no groups.
+pub(super) fn groups_note(schedule: &Schedule) -> Option<String> {
+    let mut names = schedule.groups().map(|group| group.name);
+    let first = names.next()?;
+    Some(format!("these are the lrs of the first parameter group, `{first}`"))
+}
+
+/// The schedule of a parameter group.
+fn of_group(schedule: &Schedule, name: &str) -> Result<Schedule, Failure> {
+    let names = || schedule.groups().map(|group| group.name);
+    let found = names().position(|known| known == name).and_then(|i| schedule.of_group(i));
+    found.ok_or_else(|| match (nearest(name, names()), schedule.is_grouped()) {
+        (Some(near), _) => Failure::usage(format_args!(
+            "the schedule has no parameter group `{name}` (did you mean `{near}`?)"
+        )),
+        (None, true) => Failure::usage(format_args!(
+            "the schedule has no parameter group `{name}` (its groups: {})",
+            listed(names())
+        )),
+        (None, false) => Failure::usage("--group is for a schedule with `groups`, which this one has not"),
+    })
 }
 
 /// A schedule that was given as text, and the run that it is resolved for.
@@ -194,10 +253,20 @@ fn read(text: &str) -> Result<Read, Vec<Problem>> {
         (Stated::Pasted(pasted.lr), pasted.schedule, "")
     } else {
         let tree = spec::yaml::read(text)?;
-        match tree.get("schedule") {
-            Some(node) => (document_lr(&tree)?.map_or(Stated::Default, Stated::Lr), node.clone(), "schedule"),
+        match (tree.get("schedule"), tree.get("lr").filter(|lr| names_groups(lr))) {
+            (Some(node), Some(lr)) if is_grouped(node) => {
+                let (lr, node) = lrs_of_groups(lr, node)?;
+                (lr, node, "schedule")
+            }
+            (Some(node), _) => {
+                (document_lr(&tree)?.map_or(Stated::Default, Stated::Lr), node.clone(), "schedule")
+            }
             // A schedule with its own `lr`, as in a sweep file.
-            None => match spec::sweep_file::without_lr(&tree) {
+            (None, by_group) => match spec::sweep_file::without_lr(&tree) {
+                (node, Some(lr)) if by_group.is_some() && is_grouped(&node) => {
+                    let (lr, node) = lrs_of_groups(lr, &node)?;
+                    (lr, node, "")
+                }
                 (node, Some(lr)) => (own_lr(lr)?, node, ""),
                 (node, None) => (Stated::Default, node, ""),
             },
@@ -224,6 +293,26 @@ fn own_lr(lr: &Tree) -> Result<Stated, Vec<Problem>> {
     let field = schedule::fields::Field { tree: lr, path: "lr".to_owned() };
     let read = schedule::fields::number_where("a number above 0", |x| x > 0.0)(&field);
     read.map(Stated::Lr).map_err(|problem| vec![problem])
+}
+
+fn is_grouped(node: &Tree) -> bool {
+    schedule::groups::entries(node).is_some()
+}
+
+/// The base lr of the first parameter group, and the schedule with those of the others.
+fn lrs_of_groups(lr: &Tree, node: &Tree) -> Result<(Stated, Tree), Vec<Problem>> {
+    let mut problems = Vec::new();
+    let lrs = GroupLrs::read(lr, "lr", &mut problems);
+    let with = lrs.as_ref().and_then(|lrs| lrs.applied(node, &mut problems));
+    let (Some(lrs), Some(with)) = (lrs, with) else { return Err(problems) };
+    match <[Variant; 1]>::try_from(with) {
+        Ok([one]) => Ok((own_lr(lrs.of_first())?, one.tree)),
+        Err(_) => {
+            let problem =
+                Problem::new(lr.place, "lr", "expected one number for each parameter group, found an axis");
+            Err(vec![problem])
+        }
+    }
 }
 
 /// The `lr` of a document. Any key other than `lr` and `schedule` is an error.

@@ -40,6 +40,18 @@ impl Forms {
         self.number("a number above 0", json!({ "exclusiveMinimum": 0 }))
     }
 
+    /// A base lr, or one for each parameter group.
+    pub(super) fn base_lr(&mut self) -> Json {
+        let above_0 = self.above_0();
+        let by_group = json!({
+            "type": "object",
+            "minProperties": 1,
+            "propertyNames": group_names(),
+            "additionalProperties": above_0,
+        });
+        json!({ "anyOf": [above_0, by_group] })
+    }
+
     /// A number within a range; `words` describe the range, as in "a number above 0".
     pub(super) fn number(&mut self, words: &str, range: Json) -> Json {
         let mut form = Map::from_iter([("type".to_owned(), json!("number"))]);
@@ -128,6 +140,11 @@ impl Forms {
 
 fn lr() -> Json {
     json!({ "anyOf": [{ "type": "number", "minimum": 0 }, { "type": "string", "pattern": MULTIPLE }] })
+}
+
+/// Names of parameter groups: none of them is the key of an axis.
+pub(super) fn group_names() -> Json {
+    json!({ "minLength": 1, "maxLength": 100, "not": { "enum": ["values", "linspace", "logspace"] } })
 }
 
 /// A reference to a schema under `$defs`.

@@ -7,7 +7,7 @@ use schedule::combine::{COMBINATORS, Combinator, FOR, Form, Group};
 use schedule::lint::LINTS;
 use serde_json::{Value as Json, json};
 
-use super::forms::{Forms, axis, object, open, property, reference};
+use super::forms::{Forms, axis, group_names, object, open, property, reference};
 
 /// Defines `schedule`, `node`, `phase` and everything that they refer to.
 pub(super) fn define(forms: &mut Forms) {
@@ -37,6 +37,7 @@ pub(super) fn define(forms: &mut Forms) {
     for (forms, prefix) in [(&mut nodes, "kind"), (&mut phases, "phase"), (&mut named, "schedule")] {
         forms.extend(names.iter().map(|name| reference(&format!("{prefix}_{name}"))));
     }
+    named.push(by_group(forms));
     let call = "a call as in a Python program: torch.OneCycleLR(max_lr=1x, total_steps=100)";
     let call = property(json!({ "type": "string", "pattern": r"\(" }), call, None);
     // The last phase needs no length.
@@ -57,6 +58,26 @@ pub(super) fn define(forms: &mut Forms) {
     forms.define("node", property(json!({ "anyOf": nodes }), doc, None));
     forms.define("schedule", property(json!({ "anyOf": named }), doc, None));
     forms.define("phase", property(json!({ "anyOf": phases }), "a schedule and its length", None));
+}
+
+/// Defines a schedule by parameter group, which can only be a schedule of a sweep.
+fn by_group(forms: &mut Forms) -> Json {
+    let groups = json!({
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": group_names(),
+        "additionalProperties": reference("node"),
+    });
+    let doc =
+        "the schedule of each parameter group; the lr of the first one is shown where there is room for one";
+    let lr =
+        property(forms.base_lr(), "base learning rates of this schedule, instead of the file's `lr`", None);
+    let keys = [("groups", property(axis(&groups), doc, None)), ("lr", lr), ("allow", allow(DOC))];
+    forms.define(
+        "schedule_groups",
+        property(object(&keys, &["groups"]), "a schedule by parameter group", None),
+    );
+    reference("schedule_groups")
 }
 
 /// Defines a mapping as a node, as a phase and as a schedule of a sweep.

@@ -11,6 +11,7 @@ mod fuzz;
 mod generate;
 mod golden;
 mod golden_calls;
+mod groups;
 mod library;
 mod lints;
 mod messages;

@@ -145,6 +145,10 @@ pub struct Optimizer {
     state: Vec<Vec<Var>>,
     /// For each parameter the factor on its lr; `None` if it is frozen. Empty: 1 for all.
     factors: Vec<Option<f64>>,
+    /// For each parameter the index of its group. Empty: all have the lr of the update.
+    groups: Vec<usize>,
+    /// The lr of each group in the next update.
+    group_lrs: Vec<f64>,
     /// Number of updates before this run started.
     updates_before: u64,
 }
@@ -159,7 +163,20 @@ impl Optimizer {
         let names = algorithm.state(cycled);
         let zeros = |p: &Parameter| Var::zeros(p.var.shape(), p.var.dtype(), p.var.device());
         let state = names.iter().map(|_| parameters.iter().map(zeros).collect()).collect::<Result<_>>()?;
-        Ok(Self { algorithm, names, state, factors: Vec::new(), updates_before: 0 })
+        let (factors, groups, group_lrs) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { algorithm, names, state, factors, groups, group_lrs, updates_before: 0 })
+    }
+
+    /// Sets the index of each parameter's group.
+    pub(crate) fn with_groups(mut self, groups: Vec<usize>) -> Self {
+        self.groups = groups;
+        self
+    }
+
+    /// Sets the lr of each group in the next update, in single precision.
+    pub(crate) fn set_group_lrs(&mut self, lrs: &[f64]) {
+        self.group_lrs.clear();
+        self.group_lrs.extend(lrs.iter().map(|lr| f64::from(*lr as f32)));
     }
 
     /// Sets a factor on the lr of each parameter; `None` freezes the parameter.
@@ -186,15 +203,20 @@ impl Optimizer {
         matches!(self.factors.get(i), Some(None))
     }
 
-    /// The rule of one update for the parameters without a factor.
+    /// The rule of one update for the parameters without a factor or a group.
     pub(crate) fn rule(&self, update: Update) -> Box<dyn Rule> {
         self.algorithm.rule(Update { t: self.updates_before + update.t, ..update })
     }
 
-    /// The rule of one update for parameter `i`, if it has a factor.
-    pub(crate) fn rule_with_factor(&self, i: usize, update: Update) -> Option<Box<dyn Rule>> {
-        let factor = self.factors.get(i).copied().flatten().filter(|factor| *factor != 1.0)?;
-        Some(self.rule(Update { lr: update.lr * factor, ..update }))
+    /// The rule of one update for parameter `i`, if it has a factor or a group.
+    pub(crate) fn own_rule(&self, i: usize, update: Update) -> Option<Box<dyn Rule>> {
+        let of_group = self.groups.get(i).and_then(|group| self.group_lrs.get(*group)).copied();
+        let factor = self.factors.get(i).copied().flatten().filter(|factor| *factor != 1.0);
+        if of_group.is_none() && factor.is_none() {
+            return None;
+        }
+        let lr = of_group.unwrap_or(update.lr) * factor.unwrap_or(1.0);
+        Some(self.rule(Update { lr, ..update }))
     }
 
     /// Updates all parameters. `gradients` are in the order of the parameters.
@@ -207,7 +229,7 @@ impl Optimizer {
             if self.is_frozen(i) {
                 continue;
             }
-            let scaled = self.rule_with_factor(i, update);
+            let scaled = self.own_rule(i, update);
             let rule = scaled.as_deref().unwrap_or(&*plain);
             if is_cpu_f32(&parameter.var) {
                 let gradient = gradient.contiguous()?;
@@ -246,6 +268,8 @@ impl Optimizer {
             names: self.names,
             state: state.collect::<Result<_>>()?,
             factors: self.factors.clone(),
+            groups: self.groups.clone(),
+            group_lrs: self.group_lrs.clone(),
             updates_before: self.updates_before,
         })
     }

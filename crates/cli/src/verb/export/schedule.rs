@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use interop::{ExportInput, Library, code};
 use schedule::problem::{listed, nearest};
 use schedule::{Feedback, Schedule};
-use serde_json::json;
 use spec::trial::Config;
 use sweep::named_trial::{TrialName, trial};
 use sweep::plan::{self, Aim};
@@ -69,7 +68,7 @@ pub(crate) enum Target {
     Timm,
     /// Columns step, lr and (if the schedule cycles it) momentum
     Csv,
-    /// {"lr": [...], "momentum": [...] or null}
+    /// {"lr": [...], "momentum": [...] or null, "groups": the same for each parameter group, or null}
     Json,
 }
 
@@ -110,6 +109,12 @@ fn table(found: &Found, to: Target) -> Result<String, Failure> {
     let schedule = &found.schedule;
     let total = schedule.horizon().total;
     let lrs = match &found.used {
+        Some(_) if schedule.is_grouped() => {
+            return Err(Failure::failed(
+                "this schedule has parameter groups and depends on training: only the lrs of the first group are \
+                 stored, in the table `metrics`",
+            ));
+        }
         Some(used) => used.clone(),
         None if schedule.feedback() == Feedback::ClosedLoop => {
             return Err(Failure::failed(
@@ -126,10 +131,18 @@ fn table(found: &Found, to: Target) -> Result<String, Failure> {
         }
     };
     let momenta: Option<Vec<f64>> = (0..lrs.len() as u64).map(|t| schedule.momentum(t)).collect();
-    Ok(match to {
-        Target::Json => format!("{}\n", json!({ "lr": lrs, "momentum": momenta })),
-        _ => lr::csv(&lrs, momenta.as_deref()),
-    })
+    let of = |schedule: &Schedule| {
+        let state = schedule.start();
+        let lrs = (0..total).map(|t| schedule.lr(t, &state)).collect();
+        (lrs, (0..total).map(|t| schedule.momentum(t)).collect())
+    };
+    match to {
+        Target::Json => Ok(format!("{}\n", lr::by_group_json((lrs, momenta), schedule, of))),
+        _ if schedule.is_grouped() => Err(Failure::usage(
+            "a table of csv has one lr for each step, but this schedule has parameter groups: use `--to json`, or `sweep lr --group`",
+        )),
+        _ => Ok(lr::csv(&lrs, momenta.as_deref())),
+    }
 }
 
 fn find(args: &Args, global: &Global) -> Result<Found, Failure> {

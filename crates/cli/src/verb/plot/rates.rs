@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use report::plot::{Figure, Scale, curve};
+use report::plot::{Curve, Figure, Scale, curve};
+use schedule::groups::GroupInfo;
 use schedule::problem::{listed, nearest};
 use schedule::tree::{Tree, Value};
-use schedule::{Feedback, Horizon};
+use schedule::{Feedback, Horizon, Schedule};
 use spec::Spec;
 use spec::sweep_file::{NamedSchedule, Point};
 use sweep::plan::Aim;
@@ -65,8 +66,20 @@ fn of_schedule(args: &Args, source: &Source) -> Result<Figure, Failure> {
         y_title: format!("learning rate (1x = {})", report::short(base_lr)),
         scale: scale(args),
         total,
-        curves: vec![curve("lr", &schedule, total)],
+        curves: curves("lr", &schedule, total),
     })
+}
+
+/// The curve of a schedule, or one for each of its parameter groups.
+fn curves(name: &str, schedule: &Schedule, total: u64) -> Vec<Curve> {
+    let groups = schedule.groups().enumerate();
+    let of = |(i, group): (usize, GroupInfo<'_>)| {
+        Some(curve(&format!("{name}: {}", group.name), &schedule.of_group(i)?, total))
+    };
+    match schedule.is_grouped() {
+        true => groups.filter_map(of).collect(),
+        false => vec![curve(name, schedule, total)],
+    }
 }
 
 fn steps_title(steps_per_epoch: Option<u64>) -> String {
@@ -119,7 +132,7 @@ pub(crate) fn of_sweep(
     let (point, common, at) = point(spec, lr)?;
     let total = point.task.steps;
     let steps_per_epoch = point.task.steps_per_epoch;
-    let (mut curves, mut rules) = (Vec::new(), Vec::new());
+    let (mut drawn, mut rules) = (Vec::new(), Vec::new());
     let mut own = false;
     for each in schedules {
         for (variant, mut name) in each.variants.iter().zip(labels(each)) {
@@ -136,7 +149,7 @@ pub(crate) fn of_sweep(
             };
             let schedule = variant.node.resolve(&horizon).map_err(wrong)?;
             match schedule.feedback() {
-                Feedback::OpenLoop => curves.push(curve(&name, &schedule, total)),
+                Feedback::OpenLoop => drawn.extend(curves(&name, &schedule, total)),
                 Feedback::ClosedLoop => rules.push(name),
             }
         }
@@ -158,7 +171,7 @@ pub(crate) fn of_sweep(
         y_title,
         scale,
         total,
-        curves,
+        curves: drawn,
     };
     Ok(Drawn { figure, left_out })
 }
