@@ -376,7 +376,7 @@ def naming(keys: Sequence[Optional[str]], groups: Optional[Naming]) -> _Namer:
 
     def name(position: int, group: dict[str, Any]) -> Any:
         given = keys[position] if keys[position] is not None else _name(position, group)
-        return given if groups is None else groups.get(given, given)
+        return given if groups is None or given is None else groups.get(given, given)
 
     return name
 
