@@ -69,6 +69,8 @@ class Parent:
         self.launcher: Sequence[str] = ()
         #: The answer to each checkpoint that is needed, after its step.
         self.kept: Callable[[int], str] = lambda step: json.dumps({"step": step, "kept": True})
+        #: Further keys of the answer to a request.
+        self.more: Callable[[dict[str, Any]], dict[str, Any]] = lambda question: {}
         self._checkpoint_after = facts.get("checkpoint_after", [])
         checkpoints = self.root / "checkpoints"
         checkpoints.mkdir()
@@ -185,7 +187,7 @@ class Parent:
                 self.lines.append(line)
                 if "ask" in line and self.answer is not None:
                     lr, momentum = self.answer(line)
-                    answer = json.dumps({"step": line["ask"], "lr": lr, "momentum": momentum})
+                    answer = json.dumps({"step": line["ask"], "lr": lr, "momentum": momentum, **self.more(line)})
                     os.write(self._answers, answer.encode() + b"\n")
                 if "checkpoint" in line and line["step"] in self._checkpoint_after:
                     os.write(self._answers, self.kept(line["step"]).encode() + b"\n")

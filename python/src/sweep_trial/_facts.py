@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Mapping, Optional
 
+from ._groups import Group
+
 PROTOCOL = 1
 
 
@@ -42,6 +44,8 @@ class Facts:
     checkpoint_after: frozenset[int] = frozenset()
     #: Whether to report the files that the program has loaded.
     loaded: bool = False
+    #: The parameter groups of the schedule; empty if one lr applies to all parameters.
+    groups: tuple[Group, ...] = ()
 
 
 def read(path: Path, params: Mapping[str, Any]) -> Facts:
@@ -73,12 +77,17 @@ def read(path: Path, params: Mapping[str, Any]) -> Facts:
             momentum=_path(given["momentum"]),
             checkpoint_after=frozenset(given.get("checkpoint_after", ())),
             loaded=bool(given.get("loaded", False)),
+            groups=tuple(_group(group) for group in given.get("groups") or ()),
         )
     except KeyError as missing:
         raise RuntimeError(f"{path} lacks the key {missing}, which protocol version {PROTOCOL} requires") from None
-    if facts.lr is None and not facts.closed_loop:
+    if not facts.closed_loop and None in (facts.lr, *(group.lr for group in facts.groups)):
         raise RuntimeError(f"{path} has no `lr` file, which an open-loop schedule requires")
     return facts
+
+
+def _group(given: Mapping[str, Any]) -> Group:
+    return Group(given["name"], given["base_lr"], given["keeps_ratio"], _path(given["lr"]), _path(given["momentum"]))
 
 
 def _path(text: Optional[str]) -> Optional[Path]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Optional
 import torch
 
 if TYPE_CHECKING:
-    from ._torch import SweepLR
+    from ._torch import Naming, SweepLR
     from ._trial import Trial
 
 #: A script that has imported only the older name uses its Trainer.
@@ -31,10 +31,11 @@ class SweepCallback(Callback):
     it after the last step.
     """
 
-    def __init__(self, trial: Trial, valid_loss: str, valid_accuracy: Optional[str]) -> None:
+    def __init__(self, trial: Trial, valid_loss: str, valid_accuracy: Optional[str], groups: Optional[Naming] = None) -> None:
         super().__init__()
         self._trial = trial
         self._names = {"valid_loss": valid_loss, "valid_accuracy": valid_accuracy}
+        self._groups = groups
         self._scheduler: Optional[SweepLR] = None
         self._losses: list[float] = []
         self._has_updated = False
@@ -46,7 +47,7 @@ class SweepCallback(Callback):
             raise ValueError("configure_optimizers() must return no lr scheduler: the callback sets the lr of every step")
         if not trainer.enable_validation:
             raise ValueError("the ranking compares validation losses: give Trainer.fit validation data, and the module a validation_step")
-        self._scheduler = self._trial.schedule(list(trainer.optimizers))
+        self._scheduler = self._trial.schedule(list(trainer.optimizers), groups=self._groups)
         done, first = self._updates(trainer), self._step
         if done != first:
             raise ValueError(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import Optional, Protocol, Union
+from typing import Mapping, Optional, Protocol, Union
 
 from ._modules import Modules
 
-Fields = dict[str, Union[float, str]]
+Fields = dict[str, Union[float, str, Mapping[str, float]]]
 
 #: Seconds between two lines of progress.
 _PAUSE = 2.0
@@ -81,8 +81,7 @@ class Echo:
             return
         self._due = now + _PAUSE
         shown = ", ".join(
-            f"{name.replace('_', ' ')} {value if isinstance(value, str) else format(value, '.5g')}"
-            for name, value in fields.items()
+            f"{name.replace('_', ' ')} {_shown(value)}" for name, value in fields.items()
         )
         line = f"step {step} of {self._last}: {shown}"
         # finish() may repeat the last line.
@@ -92,3 +91,9 @@ class Echo:
 
     def keep(self, step: int, checkpoint: str) -> None:
         self.report(step, {"checkpoint": checkpoint})
+
+
+def _shown(value: Union[float, str, Mapping[str, float]]) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"{name} {one:.5g}" for name, one in value.items())
+    return value if isinstance(value, str) else format(value, ".5g")

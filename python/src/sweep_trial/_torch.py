@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Callable, Iterator, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Iterator, Mapping, Optional, Sequence, Union
 
 import torch
 from torch.optim.lr_scheduler import LRScheduler
 
-from ._checks import Number
+from ._checks import Number, number
 
 if TYPE_CHECKING:
     from ._trial import Trial
 
 #: Attributes in which wrappers (Accelerate, Lightning, SAM, Opacus) keep the inner optimizer.
 _INNER = ("optimizer", "base_optimizer", "original_optimizer")
+
+#: Names the schedule's group of a parameter group: a mapping from its name, or a function from its optimizer's position and itself.
+Naming = Union[Mapping[str, str], Callable[[int, dict[str, Any]], str]]
+
+#: From an optimizer's position and one of its groups to the name of the group, or None if it has none.
+_Namer = Callable[[int, dict[str, Any]], Any]
 
 
 class SweepLR(LRScheduler):
@@ -29,6 +35,10 @@ class SweepLR(LRScheduler):
     the first group starts with the lr that its optimizer was created with. A group that has the key `initial_lr` is treated
     as if it existed from the start.
 
+    If the schedule has parameter groups, this holds within each of them: the first group of a name gets the schedule's lr for the name,
+    and further groups of the name keep their ratio to it. A group for which the sweep file has no base lr keeps its ratio to the
+    first group of the schedule's first name. Each group needs a name, and each name of the schedule a group before the first update.
+
     Open-loop schedule: the lr is set when this scheduler is created (first step) and by `step()` (next steps).
     Closed-loop schedule: the lr is requested when `optimizer.step()` begins. All earlier steps must be reported by then;
     `step()` may be called before or after `log`. Rules that use the loss or gradient of the current batch need
@@ -37,14 +47,15 @@ class SweepLR(LRScheduler):
     In a resumed trial the scheduler starts at the step to resume from, and ignores the step in a loaded state.
     """
 
-    def __init__(self, optimizers: Sequence[Any], trial: Trial) -> None:
+    def __init__(self, optimizers: Sequence[Any], trial: Trial, name_of: Optional[_Namer] = None) -> None:
         self._trial = trial
         self._batch: dict[str, Optional[Number]] = {}
-        self._groups = [_Groups(optimizer) for optimizer in optimizers]
-        self._reference: SweepLR = trial._schedulers[0] if trial._schedulers else self
-        # The trial's lr as set here. The last update: its step, and the trial's lr that the optimizer used.
-        self._lr: Optional[float] = None
-        self._used: Optional[tuple[int, Optional[float]]] = None
+        self._groups = [_Groups(optimizer, self._indexer(at, name_of or _name)) for at, optimizer in enumerate(optimizers)]
+        # The schedulers of the trial, and this one, in the order in which they were made.
+        self._earlier = list(trial._schedulers)
+        # The trial's lr as set here, by the index of a group of the schedule. The last update: its step, and the lrs that the optimizer used.
+        self._lrs: dict[int, float] = {}
+        self._used: Optional[tuple[int, dict[int, float]]] = None
         self._begin: int = max((scheduler.last_epoch for scheduler in trial._schedulers), default=trial._first)
         # The last step whose update was made or skipped.
         self._updated = self._begin - 1
@@ -129,10 +140,10 @@ class SweepLR(LRScheduler):
             self._updated = step
         return self._updated >= step
 
-    def lr_used(self, step: int) -> Optional[float]:
-        """The trial's lr that the optimizer used in the update of `step`, if that was the last update."""
+    def lrs_used(self, step: int) -> dict[int, float]:
+        """The trial's lrs that the optimizer used in the update of `step`, by group of the schedule, if that was the last update."""
         if self._used is None or self._used[0] != step:
-            return None
+            return {}
         return self._used[1]
 
     def _go_to(self, step: int) -> None:
@@ -153,15 +164,20 @@ class SweepLR(LRScheduler):
                 f"the scheduler of {type(optimizer).__name__} is at step {step}, but the scheduler of another optimizer is at step"
                 f" {furthest}: call step() of both, or create one scheduler with trial.schedule([first, second])"
             )
+        if self._used is None:
+            self._need_all_groups()
         self._set()
 
     def _after_update(self, optimizer: Any, args: Any, kwargs: Any) -> None:
         self._updated = self.last_epoch
-        first = self._groups[0]
-        ratio = self._ratio(first.initials[0])
-        # Read from the optimizer, because other code may have changed the lr.
-        lr = float(first.optimizer.param_groups[0]["lr"]) / ratio if ratio else None
-        self._used = self._updated, lr
+        used: dict[int, float] = {}
+        for groups in self._groups:
+            for group, initial, index in groups:
+                ratio = self._ratio(index, initial) if index not in used else 0.0
+                if ratio:
+                    # Read from the optimizer, because other code may have changed the lr.
+                    used[index] = float(group["lr"]) / ratio
+        self._used = self._updated, used
 
     def _set(self) -> None:
         # After the last step the lr stays.
@@ -169,19 +185,25 @@ class SweepLR(LRScheduler):
             return
         for groups in self._groups:
             groups.refresh(self._initial)
-        lr = self._trial.lr(self.last_epoch, **self._batch)
-        momentum = self._trial.momentum(self.last_epoch)
+        if self._trial.groups:
+            _separate(self._groups)
+        trial, batch = self._trial, {name: number(name, value) for name, value in self._batch.items() if value is not None}
+        with trial._lock:
+            at = trial._may_ask(self.last_epoch)
+            indices = {index for groups in self._groups for index in groups.indices}
+            self._lrs = {index: trial._group_lr(at, index, batch) for index in sorted(indices)}
+            momenta = {index: trial._group_momentum(at, index) for index in indices}
         for groups in self._groups:
-            for group, initial in groups:
-                _put(group, "lr", lr * self._ratio(initial))
+            for group, initial, index in groups:
+                _put(group, "lr", self._lrs[index] * self._ratio(index, initial))
+                momentum = momenta[index]
                 if momentum is not None:
                     _put_momentum(groups.optimizer, group, momentum)
-        self._lr = lr
         self._last_lr = self.get_lr()
 
-    def _ratio(self, initial: float) -> float:
-        """The factor on the trial's lr for a group with the initial lr `initial`."""
-        first = self._reference._groups[0].initials[0]
+    def _ratio(self, index: int, initial: float) -> float:
+        """The factor on the schedule's lr for a group with the initial lr `initial`, in the group `index` of the schedule."""
+        first = self._first(0 if self._trial._keeps_ratio(index) else index)
         if initial == first:
             return 1.0
         if first == 0:
@@ -191,24 +213,71 @@ class SweepLR(LRScheduler):
             )
         return initial / first
 
-    def _initial(self, group: dict[str, Any]) -> float:
+    def _first(self, index: int) -> float:
+        """The initial lr of the first group of all optimizers that belongs to the group `index` of the schedule."""
+        for scheduler in (*self._earlier, self):
+            for groups in scheduler._groups:
+                if index in groups.indices:
+                    return groups.initials[groups.indices.index(index)]
+        name = self._trial._groups[index].name
+        raise ValueError(
+            f"the sweep file has no lr for some groups, which keep their ratio to the group {name}, but no optimizer so far has parameters of"
+            f" {name}: pass all optimizers to trial.schedule at once, or that of {name} first"
+        )
+
+    def _indexer(self, position: int, name_of: _Namer) -> Callable[[dict[str, Any]], int]:
+        """From a group of the optimizer at `position` to the index of its group in the schedule."""
+
+        def index(group: dict[str, Any]) -> int:
+            known = self._trial._groups
+            if not known:
+                return 0
+            given = name_of(position, group)
+            if given is None:
+                raise ValueError(
+                    f"the schedule {self._trial.schedule_name} has an lr for each parameter group ({known.listed()}), but a parameter group of"
+                    f" optimizer {position} has no name: give it the key `name`, or pass trial.schedule a dict of optimizers or groups=..."
+                )
+            return known.at(given, f"a parameter group of optimizer {position}")
+
+        return index
+
+    def _need_all_groups(self) -> None:
+        """Refuses an update while no optimizer, and no read of an lr, belongs to a group of the schedule."""
+        trial = self._trial
+        found = {index for scheduler in trial._schedulers for groups in scheduler._groups for index in groups.indices} | trial._lrs_read
+        names = [trial._groups[index].name for index in sorted(found)] if trial._groups else []
+        missing = trial._groups.missing(names)
+        if missing:
+            raise ValueError(
+                f"no parameter group belongs to {', '.join(missing)} of the schedule {trial.schedule_name}; the optimizers have:"
+                f" {', '.join(names)}. Pass all optimizers to trial.schedule before the first update"
+            )
+
+    def _initial(self, group: dict[str, Any], index: int) -> float:
         """The initial lr of a new group: its lr, after the first update scaled back by the schedule."""
         lr = group["lr"]
         for groups in self._groups:
-            for other, initial in groups:
+            for other, initial, _ in groups:
                 # Groups with the default lr share the optimizer's tensor, which is already set.
                 if other["lr"] is lr and isinstance(lr, torch.Tensor):
                     return initial
-        if self._lr is None or self._used is None:
+        if self._used is None:
             return float(lr)
-        if self._lr == 0:
+        now = next((scheduler._lrs[index] for scheduler in (self, *self._trial._schedulers) if index in scheduler._lrs), None)
+        if now is None:
+            # The first group of its name.
+            return float(lr)
+        if now == 0:
             raise ValueError(
                 f"a parameter group was added before step {self.last_epoch}, while the schedule's lr is 0, so it has no ratio"
                 " to the other groups: add the key `initial_lr` to it, the lr that it would have had at the start"
             )
         # Outside of a sweep the lr function may start at 0. The initial lr of the first group is then the unit.
-        one = self._trial.base_lr or self._reference._groups[0].initials[0]
-        return float(lr) * one / self._lr
+        trial = self._trial
+        base = trial._groups[index].base_lr if trial._groups else trial.base_lr
+        one = base or self._first(index)
+        return float(lr) * one / now
 
     def _is_skipped(self) -> bool:
         """Whether a gradient is not finite, the condition under which a loss scaler skips an update."""
@@ -231,30 +300,36 @@ class SweepLR(LRScheduler):
 
 
 class _Groups:
-    """The parameter groups of an optimizer, and their initial lrs. Independent of the trial."""
+    """The parameter groups of an optimizer, their initial lrs, and their groups in the schedule. Independent of the trial."""
 
-    def __init__(self, optimizer: Any) -> None:
+    def __init__(self, optimizer: Any, index_of: Callable[[dict[str, Any]], int]) -> None:
         self.optimizer = optimizer
         self.initials: list[float] = []
-        self.refresh(lambda group: float(group["lr"]))
+        #: The index of each group's group in the schedule.
+        self.indices: list[int] = []
+        self._index_of = index_of
+        self.refresh(lambda group, index: float(group["lr"]))
 
-    def __iter__(self) -> Iterator[tuple[dict[str, Any], float]]:
-        return zip(self.optimizer.param_groups, self.initials)
+    def __iter__(self) -> Iterator[tuple[dict[str, Any], float, int]]:
+        return zip(self.optimizer.param_groups, self.initials, self.indices)
 
-    def refresh(self, initial: Callable[[dict[str, Any]], float]) -> None:
+    def refresh(self, initial: Callable[[dict[str, Any], int], float]) -> None:
         """Adds new groups, and takes over changes that loading the state of the optimizer made.
 
         `initial` computes the initial lr of a group without the key `initial_lr`.
         """
+        added = [self._index_of(group) for group in self.optimizer.param_groups[len(self.indices) :]]
+        indices = self.indices + added
         for at, group in enumerate(self.optimizer.param_groups):
             if "initial_lr" in group:
                 value = float(group["initial_lr"])
             elif at < len(self.initials):
                 value = self.initials[at]
             else:
-                value = initial(group)
+                value = initial(group, indices[at])
             group["initial_lr"] = value
             self.initials[at : at + 1] = [value]
+        self.indices = indices
 
     def load(self, initials: list[float]) -> None:
         """Sets the initial lrs from a loaded state."""
@@ -274,14 +349,52 @@ class _Groups:
                     yield parameter.grad
 
 
-def bare(given: Any) -> list[Any]:
-    """The inner optimizers. `given` is one optimizer or a list of them; each may be in a wrapper."""
-    found = [_unwrapped(optimizer) for optimizer in (given if isinstance(given, (list, tuple)) else [given])]
+def bare(given: Any) -> tuple[list[Any], list[Optional[str]]]:
+    """The inner optimizers, and their names if they are in a dict.
+
+    `given` is one optimizer, a list of them, or a dict of optimizers or lists; each may be in a wrapper.
+    """
+    named: list[tuple[Optional[str], Any]] = list(given.items()) if isinstance(given, Mapping) else [(None, given)]
+    found, names = [], []
+    for name, some in named:
+        for optimizer in some if isinstance(some, (list, tuple)) else [some]:
+            found.append(_unwrapped(optimizer))
+            names.append(name)
     if not found:
         raise ValueError("schedule() received an empty list of optimizers")
     if len({id(optimizer) for optimizer in found}) < len(found):
         raise ValueError("schedule() received the same optimizer twice")
-    return found
+    return found, names
+
+
+def naming(keys: Sequence[Optional[str]], groups: Optional[Naming]) -> _Namer:
+    """The names of parameter groups, from the keys of a dict of optimizers, the groups themselves, and the argument `groups`."""
+    if groups is not None and not isinstance(groups, Mapping):
+        if not callable(groups):
+            raise TypeError(f"groups must be a mapping or a function of an optimizer's position and a parameter group, not {groups!r}")
+        return groups
+
+    def name(position: int, group: dict[str, Any]) -> Any:
+        given = keys[position] if keys[position] is not None else _name(position, group)
+        return given if groups is None or given is None else groups.get(given, given)
+
+    return name
+
+
+def _name(position: int, group: dict[str, Any]) -> Any:
+    return group.get("name")
+
+
+def _separate(optimizers: Sequence[_Groups]) -> None:
+    """Gives groups with different schedules an lr and a beta of their own, if they share a tensor: it is changed in place."""
+    owners: dict[int, int] = {}
+    for groups in optimizers:
+        for group, _, index in groups:
+            if isinstance(group["lr"], torch.Tensor) and owners.setdefault(id(group["lr"]), index) != index:
+                group["lr"] = group["lr"].clone()
+            first, *rest = group.get("betas", (None,))
+            if isinstance(first, torch.Tensor) and owners.setdefault(id(first), index) != index:
+                group["betas"] = (first.clone(), *rest)
 
 
 def _unwrapped(optimizer: Any) -> Any:

@@ -15,19 +15,20 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional, SupportsInde
 
 from ._checks import Number, is_same_lr, norm, number, positive, share, whole
 from ._facts import Facts, Resume, read
+from ._groups import Group, Groups
 from . import _names
 from ._modules import Modules
 from ._order import Order
 from ._random import restore, states
 from ._ranks import Ranks
-from ._rates import Asked, Computed, Listed, Rates
+from ._rates import Asked, Computed, Listed, Lr, Rates
 from ._reporters import Echo, Fields, Lines, Reporter
 from ._stop import Stop
 
 if TYPE_CHECKING:
     from ._keras import SweepCallback as KerasCallback
     from ._lightning import SweepCallback as LightningCallback
-    from ._torch import SweepLR
+    from ._torch import Naming, SweepLR
     from ._transformers import SweepCallback as TransformersCallback
 
 #: The check of each metric.
@@ -51,7 +52,8 @@ class Trial:
         id: the trial's id.
         seed: the seed for initial weights and the order of batches.
         schedule_name: the name of the schedule in the sweep file.
-        base_lr: the base lr, `1x` in the schedule.
+        base_lr: the base lr, `1x` in the schedule. With parameter groups that of the first group.
+        groups: the base lr of each parameter group of the schedule, by name. Empty if one lr applies to all parameters.
         total_steps: T, the number of updates. Steps are 0 to T - 1.
         steps_per_epoch: the number of steps in an epoch, or None if the sweep file does not set it.
         evaluate_every: the number of steps between two validation losses.
@@ -66,6 +68,7 @@ class Trial:
         self.seed: int = facts.seed
         self.schedule_name: str = facts.schedule_name
         self.base_lr: float = facts.base_lr
+        self.groups: dict[str, float] = {group.name: group.base_lr for group in facts.groups}
         self.total_steps: int = facts.total_steps
         self.steps_per_epoch: Optional[int] = facts.steps_per_epoch
         self.evaluate_every: int = facts.evaluate_every
@@ -82,7 +85,10 @@ class Trial:
         self._outputs = facts.outputs
         self._checkpoint_after = facts.checkpoint_after
         self._temporary: Optional[tempfile.TemporaryDirectory[str]] = None
-        self._momentum_was_read = False
+        self._groups = Groups(facts.groups, facts.schedule_name)
+        # The groups whose lr, and whose momentum, the program has read; index 0 if the schedule has no groups.
+        self._lrs_read: set[int] = set()
+        self._momenta_read: set[int] = set()
         self._first = 0 if facts.resume is None else facts.resume.step
         # The last reported step, and the first step without a report.
         self._last = self._first - 1
@@ -122,9 +128,19 @@ class Trial:
         return (at + 1) % self.evaluate_every == 0 or at == self.total_steps - 1
 
     def lr(
-        self, step: SupportsIndex, *, train_loss: Optional[Number] = None, grad_norm: Optional[Number] = None
+        self,
+        step: SupportsIndex,
+        *,
+        group: Optional[str] = None,
+        ratio: Number = 1.0,
+        train_loss: Optional[Number] = None,
+        grad_norm: Optional[Number] = None,
     ) -> float:
         """The lr of the update `step`.
+
+        A schedule with parameter groups has an lr for each: name the group. A schedule without groups has one lr, whatever the name.
+        `ratio` is the program's own ratio of the group's initial lr to that of the first group. The lr is multiplied by it, unless the
+        sweep file has a base lr for this group.
 
         Under a closed-loop schedule the lr is requested from `sweep`, once for each step. All earlier steps must be reported
         before. Rules that use the current batch need its loss and gradient norm here; other schedules ignore them.
@@ -138,17 +154,17 @@ class Trial:
                 batch["train_loss"] = number("train_loss", train_loss)
             if grad_norm is not None:
                 batch["grad_norm"] = number("grad_norm", grad_norm)
-            self._asked = max(self._asked, at)
-            return self._rates.lr(at, batch)
+            index = self._groups.at(group, "call trial.lr(step, group=...)" if group is None else f"group={group!r}")
+            return self._scaled(self._group_lr(at, index, batch), index, ratio)
 
-    def momentum(self, step: SupportsIndex) -> Optional[float]:
-        """The momentum (beta1 of Adam) of the update `step`, or None if the schedule does not set it.
+    def momentum(self, step: SupportsIndex, *, group: Optional[str] = None) -> Optional[float]:
+        """The momentum (beta1 of Adam) of the update `step`, or None if the schedule does not set it. For `group` see `lr`.
 
         Under a closed-loop schedule it arrives with the lr: call `lr(step)` first.
         """
         with self._lock:
-            self._momentum_was_read = True
-            return self._rates.momentum(self._may_ask(step))
+            index = self._groups.at(group, "call trial.momentum(step, group=...)" if group is None else f"group={group!r}")
+            return self._group_momentum(self._may_ask(step), index)
 
     def log(
         self,
@@ -161,7 +177,7 @@ class Trial:
         test_accuracy: Optional[Number] = None,
         grad_norm: Optional[Number] = None,
         weights_hash: Optional[str] = None,
-        lr: Optional[Number] = None,
+        lr: Union[Number, Mapping[str, Number], None] = None,
         **own: Optional[Number],
     ) -> None:
         """Reports metrics of `step`. Steps must come in order; a step may be reported in several calls.
@@ -171,7 +187,8 @@ class Trial:
 
         `train_loss` and `grad_norm` belong to the step's batch, before the update. All other metrics belong to the weights
         after the update. Accuracies are from 0 to 1. `lr` is the lr that the update used, for programs that set it themselves;
-        it must equal the schedule's. `trial.schedule` and `trial.keras_callback` report it.
+        it must equal the schedule's. `trial.schedule` and `trial.keras_callback` report it. Under a schedule with parameter groups it is
+        a mapping by group, or a number for the first group; ratios of the program are not part of it.
 
         With several processes (DDP) rank 0 reports its values, and those of the others are dropped.
 
@@ -218,8 +235,8 @@ class Trial:
             problem = self._order.problem(at, fields, self._has_updated, self.evaluates(at))
             if problem is not None:
                 raise ValueError(problem)
-            used = self._lr_used(at) if lr is None else number("lr", lr)
-            if used is not None:
+            used = self._lr_used(at) if lr is None else self._lr_reported(lr)
+            if used:
                 fields["lr"] = self._compared_lr(at, used)
             self._reporter.report(at, fields)
             self._order.note(at, fields)
@@ -258,10 +275,12 @@ class Trial:
             **own,
         )
         self._finished = True
-        if self._rates.cycles_momentum() and not self._momentum_was_read:
+        unread = [at for at in range(len(self.groups) or 1) if self._rates.cycles_momentum(at) and at not in self._momenta_read]
+        if unread:
+            of = f" of the group {self._groups[unread[0]].name}" if self._groups else ""
             warnings.warn(
-                f"the schedule {self.schedule_name} sets the momentum, but the program never read it:"
-                " use trial.momentum(step)",
+                f"the schedule {self.schedule_name} sets the momentum{of}, but the program never read it:"
+                " use trial.momentum(step" + (", group=...)" if self._groups else ")"),
                 stacklevel=2,
             )
 
@@ -350,32 +369,42 @@ class Trial:
         """
         return self._ranks.flag_of_first(self._stop.requested())
 
-    def schedule(self, optimizer: Any) -> SweepLR:
+    def schedule(self, optimizer: Any, *, groups: Optional[Naming] = None) -> SweepLR:
         """A PyTorch scheduler that sets the lr of `optimizer` (and momentum or beta1, if the schedule sets it).
 
-        `optimizer` is one optimizer or a list of them. All groups keep their ratio to the first group of the first scheduled
-        optimizer, with a list as well as with several calls. A second call for the same optimizer returns the same
+        `optimizer` is one optimizer, or several in a list or a dict. All groups keep their ratio to the first group of the first
+        scheduled optimizer, with a list as well as with several calls. A second call for the same optimizer returns the same
         scheduler.
+
+        Under a schedule with parameter groups each group of an optimizer belongs to the group of the schedule that has its name: the
+        key `name` of the group, or the key of its optimizer in a dict, as in `trial.schedule({"matrices": muon, "rest": adamw})`.
+        `groups` is a mapping from these names to those of the schedule, or a function from the optimizer's position and the group to the
+        name. A schedule without groups ignores the names.
 
         Use it like any other: `optimizer.step()`, then `scheduler.step()`. See `SweepLR` for the rest.
         """
-        from ._torch import SweepLR, bare
+        from ._torch import SweepLR, bare, naming
 
-        optimizers = bare(optimizer)
+        optimizers, keys = bare(optimizer)
         made = [scheduler for scheduler in self._schedulers if scheduler.sets(optimizers)]
-        return made[0] if made else SweepLR(optimizers, self)
+        return made[0] if made else SweepLR(optimizers, self, naming(keys, groups))
 
-    def optax_schedule(self, of: str = "lr") -> Callable[[Any], Any]:
+    def optax_schedule(self, of: str = "lr", *, group: Optional[str] = None, ratio: Number = 1.0) -> Callable[[Any], Any]:
         """A function from optax's step count to the lr, or with `of="momentum"` to the momentum. It can be jitted.
+
+        `group` and `ratio` are those of `lr`. With `optax.multi_transform` each group of parameters has its own schedule.
 
         The count is part of optax's state: a program that resumes must restore it with the weights.
         """
         from ._optax import schedule
 
-        return schedule(self, of)
+        return schedule(self, of, group, ratio)
 
     def keras_callback(self) -> KerasCallback:
-        """A callback for `fit` that sets the lr, reports the losses, and stops after the last step."""
+        """A callback for `fit` that sets the lr, reports the losses, and stops after the last step.
+
+        Raises ValueError under a schedule with parameter groups: an optimizer of Keras has one lr.
+        """
         from ._keras import SweepCallback
 
         return SweepCallback(self)
@@ -386,14 +415,34 @@ class Trial:
 
         return SweepCallback(self)
 
-    def lightning_callback(self, *, valid_loss: str = "val_loss", valid_accuracy: Optional[str] = None) -> LightningCallback:
+    def lightning_callback(
+        self, *, valid_loss: str = "val_loss", valid_accuracy: Optional[str] = None, groups: Optional[Naming] = None
+    ) -> LightningCallback:
         """A callback for Lightning's `Trainer` that sets the lr, reports losses and checkpoints, and stops after the last step.
 
-        `valid_loss` and `valid_accuracy` are the names under which the module logs them in `validation_step`.
+        `valid_loss` and `valid_accuracy` are the names under which the module logs them in `validation_step`. `groups` is that of
+        `schedule`; the optimizers are counted in the order of `configure_optimizers`.
         """
         from ._lightning import SweepCallback
 
-        return SweepCallback(self, valid_loss, valid_accuracy)
+        return SweepCallback(self, valid_loss, valid_accuracy, groups)
+
+    def _group_lr(self, at: int, index: int, batch: Mapping[str, float]) -> float:
+        """The schedule's lr of a group, by its index."""
+        self._asked = max(self._asked, at)
+        self._lrs_read.add(index)
+        return self._rates.lr(at, dict(batch), index)
+
+    def _group_momentum(self, at: int, index: int) -> Optional[float]:
+        self._momenta_read.add(index)
+        return self._rates.momentum(at, index)
+
+    def _keeps_ratio(self, index: int) -> bool:
+        """Whether the program's ratio counts for a group: the sweep file has no base lr for it."""
+        return not self._groups or self._groups[index].keeps_ratio
+
+    def _scaled(self, lr: float, index: int, ratio: Number) -> float:
+        return lr * number("ratio", ratio) if self._keeps_ratio(index) else lr
 
     def _has_updated(self, at: int) -> Optional[bool]:
         """Whether the update of `at` was made, or None if that is unknown."""
@@ -404,23 +453,34 @@ class Trial:
             return False
         return None
 
-    def _lr_used(self, at: int) -> Optional[float]:
-        """The lr that a scheduler saw in the update of `at`, or None if it is already reported or unknown."""
-        if self._compared == at:
-            return None
-        used = (scheduler.lr_used(at) for scheduler in self._schedulers)
-        return next((lr for lr in used if lr is not None), None)
-
-    def _compared_lr(self, at: int, used: float) -> float:
-        """Returns `used` if it is the schedule's lr of `at`, which the results show; raises ValueError otherwise."""
-        planned = self._rates.lr(at, {}) if self._rates.known(at) else used
-        if not is_same_lr(used, planned):
-            raise ValueError(
-                f"the update of step {at} used the lr {used!r}, but the schedule has {planned!r} there: do not set the lr elsewhere,"
-                " and use each step's lr for one update"
-            )
-        self._compared = at
+    def _lr_used(self, at: int) -> dict[int, float]:
+        """The lrs that the schedulers saw in the update of `at`, by group. Empty if they are already reported or unknown."""
+        used: dict[int, float] = {}
+        if self._compared != at:
+            for scheduler in self._schedulers:
+                used = {**scheduler.lrs_used(at), **used}
         return used
+
+    def _lr_reported(self, lr: Union[Number, Mapping[str, Number]]) -> dict[int, float]:
+        """The lrs that the program reports, by group."""
+        if not isinstance(lr, Mapping):
+            return {0: number("lr", lr)}
+        if not self._groups:
+            raise ValueError(f"lr must be a number: the schedule {self.schedule_name} has no parameter groups")
+        return {self._groups.at(name, "lr"): number(f"lr of {name}", one) for name, one in lr.items()}
+
+    def _compared_lr(self, at: int, used: dict[int, float]) -> Union[float, Mapping[str, float]]:
+        """Returns `used`, as it is reported, if these are the schedule's lrs of `at`; raises ValueError otherwise."""
+        for index, lr in used.items():
+            planned = self._rates.lr(at, {}, index) if self._rates.known(at) else lr
+            if not is_same_lr(lr, planned):
+                of = f" for the group {self._groups[index].name}" if self._groups else ""
+                raise ValueError(
+                    f"the update of step {at} used the lr {lr!r}{of}, but the schedule has {planned!r} there: do not set the lr elsewhere,"
+                    " and use each step's lr for one update"
+                )
+        self._compared = at
+        return {self._groups[index].name: used[index] for index in sorted(used)} if self._groups else used[0]
 
     def _must_be_done(self) -> None:
         """Refuses an incomplete run, because it would be ranked like a complete one."""
@@ -431,16 +491,23 @@ class Trial:
                 f"finish() after step {at}, but the last step is {last}: train all {self.total_steps} steps, and read the lr"
                 " of each step or report the step"
             )
+        unread = [self._groups[index].name for index in range(len(self.groups)) if index not in self._lrs_read]
+        if unread and self.is_main_process:
+            raise ValueError(
+                f"the program never used the lr of the parameter group {unread[0]} of the schedule {self.schedule_name}:"
+                f" pass the optimizer of its parameters to trial.schedule, or read trial.lr(step, group={unread[0]!r})"
+            )
 
-    def _all(self, of: str) -> Any:
-        """All values of an open-loop schedule, or None for a momentum that the schedule does not set."""
+    def _all(self, of: str, index: int, ratio: Number) -> Any:
+        """All values of an open-loop schedule for a group, or None for a momentum that the schedule does not set."""
         self._took_all = True
         if of == "momentum":
-            self._momentum_was_read = True
-            if not self._rates.cycles_momentum():
+            self._momenta_read.add(index)
+            if not self._rates.cycles_momentum(index):
                 return None
-            return [self._rates.momentum(step) for step in range(self.total_steps)]
-        return [self._rates.lr(step, {}) for step in range(self.total_steps)]
+            return [self._rates.momentum(step, index) for step in range(self.total_steps)]
+        self._lrs_read.add(index)
+        return [self._scaled(self._rates.lr(step, {}, index), index, ratio) for step in range(self.total_steps)]
 
     def _inside(self, step: SupportsIndex) -> int:
         at = whole("step", step)
@@ -515,7 +582,7 @@ _current: Optional[Trial] = None
 def current(
     *,
     steps: int = 1000,
-    lr: Union[float, Callable[[int], float]] = 0.1,
+    lr: Union[Lr, Mapping[str, Lr]] = 0.1,
     seed: int = 0,
     params: Optional[Mapping[str, Any]] = None,
     steps_per_epoch: Optional[int] = None,
@@ -524,6 +591,8 @@ def current(
     verbose: bool = False,
 ) -> Trial:
     """The trial that this process trains. A second call returns the same object and ignores its arguments.
+
+    `lr` is a number, a function of the step, or a mapping with one of them for each parameter group.
 
     The arguments apply outside of a sweep. Inside a sweep they are ignored, with two exceptions: `params` are defaults for
     parameters that the sweep file omits, and `steps_per_epoch` must equal that of the sweep file if both are given.
@@ -560,7 +629,7 @@ def _in_sweep(path: Path, params: Mapping[str, Any], steps_per_epoch: Optional[i
 
 def _standalone(
     steps: int,
-    lr: Union[float, Callable[[int], float]],
+    lr: Union[Lr, Mapping[str, Lr]],
     seed: int,
     params: Mapping[str, Any],
     steps_per_epoch: Optional[int],
@@ -570,10 +639,11 @@ def _standalone(
 ) -> Trial:
     total = positive("steps", steps)
     rates = Computed(lr)
+    names = list(lr) if isinstance(lr, Mapping) else []
     facts = Facts(
         id="alone",
         seed=whole("seed", seed),
-        schedule_name="function" if callable(lr) else "constant",
+        schedule_name="groups" if isinstance(lr, Mapping) else "function" if callable(lr) else "constant",
         base_lr=rates.lr(0, {}),
         total_steps=total,
         steps_per_epoch=None if steps_per_epoch is None else positive("steps_per_epoch", steps_per_epoch),
@@ -583,5 +653,6 @@ def _standalone(
         checkpoints=None if checkpoints is None else Path(checkpoints),
         in_sweep=False,
         resume=None,
+        groups=tuple(Group(name, rates.lr(0, {}, at)) for at, name in enumerate(names)),
     )
     return Trial(facts, rates, Echo(total, verbose))

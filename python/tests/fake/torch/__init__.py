@@ -25,6 +25,9 @@ class Tensor:
         self.value = float(value)
         return self
 
+    def clone(self) -> Tensor:
+        return Tensor(self.value)
+
     def all(self) -> bool:
         return bool(self.value)
 
