@@ -14,7 +14,7 @@ import unittest
 from typing import Any, Callable, Optional, Sequence
 
 from parent import SOURCE, Answer, Outcome, Parent, npy
-from test_alone import run
+from test_outside import run
 from test_ranks import TWO
 from test_scheduler import BEGIN, FAKE, Scripts
 

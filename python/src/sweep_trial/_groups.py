@@ -10,7 +10,7 @@ from typing import Any, Iterable, Optional, Sequence
 
 @dataclass(frozen=True)
 class Group:
-    """A parameter group of a schedule, with an lr of its own at each step.
+    """A parameter group of a schedule, with its own lr at each step.
 
     If `keeps_ratio`, the sweep file has no base lr for the group: its `1x` is the base lr of the first group, and the program multiplies by
     its own ratio of the initial lrs.

@@ -22,7 +22,7 @@ class SweepCallback(keras.callbacks.Callback):
         if trial.groups:
             raise ValueError(
                 f"the schedule {trial.schedule_name} has an lr for each parameter group ({', '.join(trial.groups)}), but an optimizer of Keras"
-                " has one lr for all parameters: use a schedule without groups, or a loop of your own with trial.lr(step, group=...)"
+                " has one lr for all parameters: use a schedule without groups, or your own loop with trial.lr(step, group=...)"
             )
         self._trial = trial
         self._step = trial._first

@@ -386,7 +386,7 @@ def _name(position: int, group: dict[str, Any]) -> Any:
 
 
 def _separate(optimizers: Sequence[_Groups]) -> None:
-    """Gives groups with different schedules an lr and a beta of their own, if they share a tensor: it is changed in place."""
+    """Gives groups with different schedules their own lr and beta if they share a tensor: it is changed in place."""
     owners: dict[int, int] = {}
     for groups in optimizers:
         for group, _, index in groups:

@@ -138,7 +138,7 @@ class Trial:
     ) -> float:
         """The lr of the update `step`.
 
-        A schedule with parameter groups has an lr for each: name the group. A schedule without groups has one lr, whatever the name.
+        A schedule with parameter groups has an lr for each: name the group. A schedule without groups has one lr for all names.
         `ratio` is the program's own ratio of the group's initial lr to that of the first group. The lr is multiplied by it, unless the
         sweep file has a base lr for this group.
 
