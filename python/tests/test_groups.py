@@ -131,9 +131,10 @@ class Programs(unittest.TestCase):
             self.assertTrue(words in err if words else err == "", err)
 
     def test_an_invalid_answer(self) -> None:
-        for more in ({}, {"groups": None}, {"groups": {"matrices": {"lr": 1}}}, {"groups": {"matrices": 1, "rest": 1}}):
+        answers: list[dict[str, Any]] = [{}, {"groups": None}, {"groups": {"matrices": {"lr": 1}}}, {"groups": {"matrices": 1, "rest": 1}}]
+        for more in answers:
             parent = Grouped(closed=True)
-            parent.more = lambda question, more=more: more
+            parent.more = lambda question: more
             self.assertIn("sweep sent an invalid answer to the request for the lr of step 0", self.error("trial.lr(0, group='rest')", parent))
 
     def test_a_file_without_the_keys_of_a_group(self) -> None:
@@ -240,7 +241,7 @@ class Optimizers(Scripts):
             """
             lr, beta = torch.tensor(1.0, dtype=torch.float64), torch.tensor(0.9, dtype=torch.float64)
             names = ("matrices", "rest", "rest")
-            optimizer = torch.optim.Adam([{"params": [weight()], "name": name} for name in names], lr=lr, betas=(beta, 0.999))
+            optimizer = torch.optim.Adam([{"params": [weight()], "name": name} for name in names], lr=lr, betas=(beta, torch.tensor(0.999)))
             scheduler = trial.schedule(optimizer)
             for step in range(2):
                 update(optimizer)

@@ -66,7 +66,7 @@ class OpenLoop(unittest.TestCase):
         with Parent(lrs) as parent:
             outcome = parent.run(
                 """
-                lrs = trial._rates.lrs
+                lrs = trial._rates._lrs[0]
                 print(type(lrs._data).__name__, list(lrs) == [1 / (step + 1) for step in range(200_000)])
                 """
             )

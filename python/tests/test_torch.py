@@ -50,7 +50,7 @@ class Torch(unittest.TestCase):
         wanted = []
         for lr in (0.1, 0.2, 0.3, 0.4, 0.5):
             wanted += [f"[{lr}] [{lr}]", str(lr)]
-        self.assertEqual(out, [*wanted, "[0.5]", "all 5 steps of the trial are done: this update is one more"])
+        self.assertEqual(out, [*wanted, "[0.5]", "all 5 steps of the trial are done: this optimizer.step() is one too many"])
 
     def test_a_scheduler_that_lags_behind_is_an_error(self) -> None:
         # A scheduler that is stepped once per epoch of two updates, as is usual; and a run that ends before its last step.
@@ -135,7 +135,7 @@ class Torch(unittest.TestCase):
             [
                 "0.9 (0.9, 0.95)",
                 "0.8 (0.8, 0.95)",
-                "the schedule cycles the momentum, but Adagrad has neither betas nor one",
+                "the schedule sets the momentum, but Adagrad has neither `betas` nor `momentum`",
             ],
         )
 
