@@ -18,7 +18,7 @@ lr: {matrices: {values: [0.02, 0.04]}, rest: 0.3}
 schedules:
   split: {groups: {matrices: {body: 1x, cooldown: {over: \"80%\", to: 0}}, rest: {body: 1x, cooldown: {over: \"40%\", to: 0}}}}
   cycle: {groups: {matrices: 1x, rest: {kind: one_cycle, momentum: {min: 0.8, max: 0.9}}}}
-  rule: {groups: {matrices: {kind: linear, to: 0}, rest: {kind: plateau, patience: 0, factor: 0.5}}}
+  rule: {groups: {matrices: {kind: linear, to: 0}, rest: {kind: plateau, patience: 0, factor: 0.5, threshold: 0.9}}}
   both: {groups: {matrices: {kind: plateau, patience: 1, watch: train_loss}, rest: {kind: polyak}}, lr: 0.05}
   plain: {kind: linear, to: 0}
 ";
@@ -275,7 +275,7 @@ fn groups_that_do_not_fit_the_model_are_refused() {
         ("\"*.weight\"", "\"*.wight\"", "`weights`: no parameter matches `*.wight`"),
         ("rest: [\"*\"]", "rest: [fc1.bias]", "no group has the parameters fc2.bias"),
         ("weights: [\"*.weight\"]", "weights: [\"*\"]", "`rest` has no parameter"),
-        ("rest: [\"*\"]}", "rset: [\"*\"]}", "`param_groups` has no group `rest` (did you mean `rset`?)"),
+        ("rest: [\"*\"]}", "rset: [\"*\"]}", "did you mean `rset`?"),
         ("rest: [\"*\"]}", "rest: [\"*.bias\"], more: [fc2]}", "`more` has no parameter"),
         ("param_groups: {weights: [\"*.weight\"], rest: [\"*\"]}\n", "", "needs `param_groups`"),
         ("rest: {kind: polyak}", "rest: {kind: prodigy}", "works on the weights of the whole model"),
@@ -316,4 +316,30 @@ fn code_of_other_libraries_has_a_function_for_each_group() {
             "{refused}"
         );
     }
+}
+
+/// The report has the lrs of each group, at the steps of the stored ones.
+#[test]
+fn the_report_shows_the_lrs_of_each_group() {
+    let sandbox = Sandbox::new();
+    sandbox.write("built.yaml", BUILT_IN);
+    sandbox.run(&["built.yaml", "-q"]).exits(0);
+    sandbox.run(&["report", "-q", "-o", "report.html"]).exits(0);
+    let page = std::fs::read_to_string(sandbox.path("report.html")).expect("the page");
+    let start = page.find("id=\"snapshot\">").expect("the data") + "id=\"snapshot\">".len();
+    let data = &page[start..];
+    let data: Value = serde_json::from_str(&data[..data.find('<').expect("an end")]).expect("JSON");
+    let curves = data["curves"]["valid"]["schedules"].as_array().expect("curves");
+    let of = |name: &str| curves.iter().find(|curve| curve["schedule"] == name).expect("each has a curve");
+    let late = of("late");
+    let (steps, groups) = (numbers(&late["lr_x"]), &late["groups"]);
+    assert_eq!((&groups[0]["group"], &groups[0]["lr"]), (&Value::from("weights"), &late["lr"]));
+    let expected: Vec<f64> =
+        steps.iter().map(|step| 0.05 * if *step < 20.0 { 1.0 } else { (40.0 - step) / 20.0 }).collect();
+    assert_eq!(groups[1]["group"], "rest");
+    for (lr, expected) in numbers(&groups[1]["lr"]).iter().zip(&expected) {
+        assert!((lr - expected).abs() < 1e-12, "{lr} {expected}");
+    }
+    assert_eq!(numbers(&groups[1]["lr"]).len(), 40);
+    assert_eq!(of("rule")["groups"][1], serde_json::json!({"group": "rest", "lr": null}), "not stored");
 }

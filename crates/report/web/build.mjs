@@ -23,9 +23,9 @@ export const header = (kind) => {
 
 /** Properties that only our own objects have, no data and no object of the browser or of uPlot. Their names are shortened too. */
 const OWN = [
-  "announcement", "behind", "budgetChoice", "capital", "clock", "coloured", "colourClass", "conditions", "described", "duration", "exact", "helpDialog", "isLoading", "isNode", "isNumber",
-  "isOffline", "labelSpace", "linearPart", "logTicks", "lostAt", "messageLine", "onCursor", "onZoom", "optimumRange", "padded", "plural", "pValue", "quantile", "redraw", "robustRange",
-  "saveCsv", "setFilter", "signed", "signedColumn", "swatch", "toggle", "valueAt", "waiting", "wasCurrent", "xAxis", "xRange", "xTitle", "yAxis", "yRange", "yTitle",
+  "announcement", "behind", "budgetChoice", "capital", "clock", "colour", "coloured", "colourClass", "conditions", "described", "duration", "exact", "helpDialog", "isLoading", "isNode", "isNumber",
+  "isOffline", "labelSpace", "linearPart", "logTicks", "lostAt", "median", "messageLine", "onCursor", "onto", "onZoom", "optimumRange", "padded", "percent", "plural", "pValue", "quantile", "redraw", "render", "robustRange",
+  "saveCsv", "setFilter", "signed", "signedColumn", "swatch", "toggle", "union", "valueAt", "waiting", "wasCurrent", "xAxis", "xRange", "xTitle", "yAxis", "yRange", "yTitle",
 ];
 
 /** JavaScript without comments and long names. */
@@ -35,9 +35,12 @@ const minifyScript = (text) => execFileSync("npx", ["--yes", TERSER, "--mangle",
 /** CSS without comments and spaces. The texts in it have no spaces. */
 const minifyStyle = (text) => text.replace(/\/\*[^]*?\*\//g, "").replace(/\s+/g, " ").replace(/ ?([{};,>]) ?/g, "$1").replace(/: /g, ":").replaceAll(";}", "}").trim();
 
+/** The rules of uPlot without those of its legend and title, which the page does not use. */
+const withoutLegend = (css) => css.replace(/\.u-(legend|inline|series|title)[^{}]*\{[^{}]*\}/g, "");
+
 function make(kind, name, minify) {
   const text = (isVendor) => parts(kind).filter(([path]) => path.startsWith("vendor/") === isVendor).map(([, part]) => part.trim()).join("\n");
-  writeFileSync(new URL(`dist/${name}`, here), `${header(kind)}\n${kind === "style" ? minify(text(true)) : text(true)}\n${minify(text(false))}\n`);
+  writeFileSync(new URL(`dist/${name}`, here), `${header(kind)}\n${kind === "style" ? withoutLegend(minify(text(true))) : text(true)}\n${minify(text(false))}\n`);
 }
 
 if (process.argv[1] === new URL(import.meta.url).pathname) {

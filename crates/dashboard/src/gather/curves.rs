@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use report::views::{Curves, Sampled, ScheduleRuns, curves as composed};
+use report::views::{Curves, GroupLrs, Sampled, ScheduleRuns, curves as composed};
+use schedule::Schedule;
+use schedule::groups::GroupInfo;
 use spec::trial::Trial;
 use store::{Reader, TrialRecord};
 use sweep::ranked::Ranked;
@@ -102,6 +104,21 @@ impl Samples {
     }
 }
 
+/// The learning rates of the parameter groups of a schedule at the steps of `lrs`, which has those of the first group.
+fn groups(schedule: &Schedule, lrs: &Sampled) -> Vec<GroupLrs> {
+    let start = schedule.start();
+    let of = |(i, group): (usize, GroupInfo<'_>)| {
+        let known = |own: Schedule| lrs.iter().map(|(step, _)| own.lr(step.unsigned_abs(), &start)).collect();
+        let lr = match (i, group.is_closed_loop) {
+            (0, _) => Some(lrs.iter().map(|(_, lr)| *lr).collect()),
+            (_, true) => None,
+            (_, false) => schedule.of_group(i).map(known),
+        };
+        GroupLrs { group: group.name.to_owned(), lr }
+    };
+    schedule.groups().enumerate().map(of).collect()
+}
+
 /// About `number` steps from 0 to before `end`, with the first and the last.
 fn spaced(end: i64, number: i64) -> Vec<i64> {
     let every = (end / number.max(1)).max(1);
@@ -172,6 +189,12 @@ pub(crate) async fn curves(
         }
         if let Some(longest) = started.iter().max_by_key(|trial| trial.steps_done) {
             own.lrs = samples.lrs(reader, longest).await?.to_vec();
+            let facts = configs.of(reader, longest, context).await?;
+            own.groups = facts
+                .trial
+                .as_ref()
+                .map(|trial| groups(&trial.config.schedule, &own.lrs))
+                .unwrap_or_default();
         }
         schedules.push(own);
     }

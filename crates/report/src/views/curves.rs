@@ -24,6 +24,17 @@ pub struct ScheduleRuns {
     pub diverged: usize,
     /// Steps and learning rates of one run.
     pub lrs: Sampled,
+    /// The learning rates of its parameter groups at these steps, the first group first. Empty without groups.
+    pub groups: Vec<GroupLrs>,
+}
+
+/// The learning rates of a parameter group.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct GroupLrs {
+    /// Its name.
+    pub group: String,
+    /// One for each step in `lr_x`. None if they depend on training, since only those of the first group are stored.
+    pub lr: Option<Vec<f64>>,
 }
 
 /// A schedule's curve.
@@ -51,8 +62,11 @@ pub struct ScheduleCurve {
     pub n: Vec<usize>,
     /// Steps of the learning rates.
     pub lr_x: Vec<i64>,
-    /// Learning rates of one run.
+    /// Learning rates of one run, of its first parameter group if it has groups.
     pub lr: Vec<f64>,
+    /// Learning rates by parameter group. Empty without groups.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupLrs>,
 }
 
 /// The curves of a sweep.
@@ -89,6 +103,7 @@ fn curve(own: ScheduleRuns) -> ScheduleCurve {
         diverged: own.diverged,
         lr_x,
         lr,
+        groups: own.groups,
         ..ScheduleCurve::default()
     };
     let mut runs: Vec<_> = own.runs.iter().map(|run| run.iter().peekable()).collect();

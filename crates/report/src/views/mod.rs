@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-pub use curves::{Curves, Sampled, ScheduleCurve, ScheduleRuns, curves};
+pub use curves::{Curves, GroupLrs, Sampled, ScheduleCurve, ScheduleRuns, curves};
 pub use live::{
     FailedTrial, RunCurve, RunnerRow, RunningRow, SharingCounts, StageRow, Stages, SweepList, SweepSummary,
     TimelineRow,

@@ -221,7 +221,10 @@ fn mistakes_are_explained() {
             "lr: 1\nschedules: {a: {groups: {b: {kind: schedule_free}}}}",
             "works on the weights of the whole model",
         ),
-        ("lr: 1\nschedules: {a: {groups: {b: {kind: cosine, over: 50}}}}", "schedules.a.groups.b"),
+        (
+            "lr: 1\nschedules: {a: {groups: {b: {kind: cosine, tp: 0}}}}",
+            "schedules.a.groups.b.tp: unknown key `tp`",
+        ),
     ] {
         let found = refused(rest);
         assert!(found.contains(words), "{rest}\n{found}");

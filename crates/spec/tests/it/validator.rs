@@ -27,6 +27,7 @@ fn satisfies(root: &Json, schema: &Map<String, Json>, keyword: &str, argument: &
     match keyword {
         "$ref" => valid(root, target(root, argument), value),
         "type" => is_a(argument.as_str().unwrap_or_else(|| panic!("type: {argument}")), value),
+        "not" => !valid(root, argument, value),
         "const" => value == argument,
         "enum" => each().contains(value),
         "anyOf" => each().iter().any(|schema| valid(root, schema, value)),

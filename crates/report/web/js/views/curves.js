@@ -99,12 +99,16 @@ const curvesView = (() => {
     const order = names.split("\n");
     const x = scale.union(curves.schedules.map((curve) => curve.lr_x));
     const between = x.length >= 4000;
-    const lines = curves.schedules.slice().reverse().map((curve) => ({
-      name: curve.schedule, y: scale.onto(x, curve.lr_x, curve.lr, between), colour: look.colour(curve.schedule), dash: look.dash(curve.schedule),
+    const lines = curves.schedules.slice().reverse().flatMap((curve) => [curve.lr, ...otherLrs(curve)].map((lr, i) => ({
+      name: curve.schedule, y: scale.onto(x, curve.lr_x, lr, between), colour: look.colour(curve.schedule), dash: i ? [1, 2 + 2 * i] : look.dash(curve.schedule),
       width: order.includes(curve.schedule) ? 1.5 : 0.75,
-    })).sort((a, b) => a.width - b.width);
+    }))).sort((a, b) => a.width - b.width);
     return { x, lines };
   });
+
+  /** The lrs of the parameter groups after the first one. */
+  const otherGroups = (curve) => (curve.groups || []).slice(1);
+  const otherLrs = (curve) => otherGroups(curve).map(({ lr }) => lr || curve.lr.map(() => null));
 
   /** The range of y for a range of x: of wide lines if there are any. */
   function rangeOf(data, kind, full) {
@@ -201,6 +205,10 @@ const curvesView = (() => {
     if (diverged.length) {
       out.push(`Runs that diverged are left out of means after they diverged: ${diverged.slice(0, 4).map((curve) => `${format.short(curve.schedule, 24)} ${curve.diverged} of ${curve.runs[1]}`).join(", ")}${diverged.length > 4 ? " and others" : ""}.`);
     }
+    for (const curve of curves.schedules.filter((curve) => curve.groups)) {
+      const [first, ...others] = curve.groups.map((group) => group.group + (group.lr ? "" : " (not stored)"));
+      out.push(`${curve.schedule}: lr of the parameter group ${first}, dotted: ${others.join(", ")}.`);
+    }
     const inside = (line) => line.y.filter((_, i) => data.x[i] >= xRange[0] && data.x[i] <= xRange[1]);
     const cut = scale.robustRange(data.lines.map(inside))?.cut;
     if (cut && !model.has("full")) out.push(`${format.plural(cut, "curve leaves", "curves leave")} the chart at the top; Full range shows all.`);
@@ -262,9 +270,9 @@ const curvesView = (() => {
       const curve = panel.curves.get(cell.dataset.value);
       if (!curve) continue;
       const loss = step === null ? lastOf(curve.mean) : scale.valueAt(curve.x, curve.mean, step);
-      const lr = step === null ? lastOf(curve.lr) : scale.valueAt(curve.lr_x, curve.lr, step);
+      const at = (lr) => format.number(step === null ? lastOf(lr) : scale.valueAt(curve.lr_x, lr, step), 3);
       cell.firstChild.textContent = number(loss);
-      cell.lastChild.textContent = `lr ${format.number(lr, 3)}`;
+      cell.lastChild.textContent = `lr ${[curve.lr, ...otherLrs(curve)].map(at).join(", ")}`;
     }
   }
 
@@ -292,8 +300,9 @@ const curvesView = (() => {
     const order = overview.ranking.map((line) => line.schedule);
     const rows = curves.schedules.slice().sort((a, b) => order.indexOf(a.schedule) - order.indexOf(b.schedule));
     return svg.behind(lossTitle(curves, overview), ["schedule", "base lr", "runs drawn", "first point", "middle", "last point", "highest lr", "last lr"],
-      rows.map((curve) => [curve.schedule, number(curve.base_lr), `${curve.runs[0]} of ${curve.runs[1]}`, number(curve.mean.find(format.isNumber)),
-        number(curve.mean[curve.mean.length >> 1]), number(lastOf(curve.mean)), number(scale.finite(curve.lr).reduce((a, b) => Math.max(a, b), 0)), number(lastOf(curve.lr))]));
+      rows.flatMap((curve) => [[curve.schedule, number(curve.base_lr), `${curve.runs[0]} of ${curve.runs[1]}`, number(curve.mean.find(format.isNumber)),
+        number(curve.mean[curve.mean.length >> 1]), number(lastOf(curve.mean)), number(scale.finite(curve.lr).reduce((a, b) => Math.max(a, b), 0)), number(lastOf(curve.lr))],
+        ...otherGroups(curve).map(({ group, lr }) => [`${curve.schedule}: ${group}`, ...Array(5).fill(""), lr ? number(Math.max(...scale.finite(lr))) : "not stored", lr ? number(lastOf(lr)) : ""])]));
   }
 
   // --- small multiples -----------------------------------------------------------------------------------------------
