@@ -341,5 +341,10 @@ fn the_report_shows_the_lrs_of_each_group() {
         assert!((lr - expected).abs() < 1e-12, "{lr} {expected}");
     }
     assert_eq!(numbers(&groups[1]["lr"]).len(), 40);
+    let ranking = data["overview"]["ranking"].as_array().expect("lines");
+    let line = ranking.iter().find(|line| line["schedule"] == "late").expect("each has a line");
+    let yaml = line["yaml"].as_str().expect("YAML");
+    assert!(yaml.ends_with("  lr: {weights: 0.1, rest: 0.05}\n"), "{yaml}");
+    assert!(line["pytorch"].as_str().expect("code").contains("\"rest\": (0.05, group_1()),"), "{line}");
     assert_eq!(of("rule")["groups"][1], serde_json::json!({"group": "rest", "lr": null}), "not stored");
 }

@@ -261,14 +261,15 @@ fn contradictions(spec: &Spec, tree: &Tree) -> Vec<Problem> {
         problems.extend(looks_with_choice(spec, seeds).into_iter().chain(too_many_for_rope(spec, seeds)));
     }
     problems.extend(tree.get("refine").and_then(|refine| refined_on_judging_seeds(spec, refine)));
-    problems.extend(tree.get("param_groups").and_then(|groups| unused_groups(spec, groups)));
+    problems.extend(unused_groups(tree));
     problems
 }
 
 /// Groups of parameters that no schedule distinguishes.
-fn unused_groups(spec: &Spec, groups: &Tree) -> Option<Problem> {
-    let mut variants = spec.schedules.iter().flat_map(|schedule| &schedule.variants);
-    let none = !variants.any(|variant| variant.node.is_grouped());
+fn unused_groups(tree: &Tree) -> Option<Problem> {
+    let groups = tree.get("param_groups")?;
+    let Value::Map(schedules) = &tree.get("schedules")?.value else { return None };
+    let none = !schedules.iter().any(|(_, schedule)| has_groups(schedule));
     none.then(|| {
         let problem = Problem::new(groups.place, "param_groups", "no schedule has `groups`");
         problem.with_hint("remove it, or write a schedule as {groups: {NAME: {kind: cosine}, ...}}")

@@ -1,7 +1,7 @@
 //! The schedule of a stored trial as text: YAML for a sweep file, and code for another library.
 
 use interop::{ExportInput, Library};
-use schedule::tree::{Tree, Value};
+use schedule::tree::{Key, Place, Tree, Value};
 use spec::trial::Trial;
 use store::TrialRecord;
 
@@ -26,6 +26,7 @@ pub fn yaml(name: &str, trial: &Trial) -> String {
         Value::Map(entries) if !entries.is_empty() => {
             text.push('\n');
             for (key, value) in entries {
+                let value = if key.name == "lr" { &with_first_group(value, trial) } else { value };
                 let key = Tree::new(Value::Text(key.name.clone()));
                 text.push_str(&format!("  {key}: {value}\n"));
             }
@@ -33,4 +34,16 @@ pub fn yaml(name: &str, trial: &Trial) -> String {
         _ => text.push_str(&format!(" {}\n", trial.config.written)),
     }
     text
+}
+
+/// The base lrs of parameter groups, with the first group, whose base lr is that of the trial.
+fn with_first_group(lrs: &Tree, trial: &Trial) -> Tree {
+    match (&lrs.value, trial.config.schedule.groups().next()) {
+        (Value::Map(others), Some(first)) => {
+            let key = Key { place: Place::default(), name: first.name.to_owned() };
+            let first = (key, Tree::new(Value::Float(first.base_lr)));
+            Tree::new(Value::Map([first].into_iter().chain(others.iter().cloned()).collect()))
+        }
+        _ => lrs.clone(),
+    }
 }
