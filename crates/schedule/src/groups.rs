@@ -74,7 +74,9 @@ pub(crate) fn read(
             Vec::new()
         }
     };
-    if let Some(field) = fields.optional("lr") {
+    let lrs = fields.optional("lr");
+    // After a problem the groups are not complete.
+    if let Some(field) = lrs.filter(|_| problems.len() == before) {
         read_base_lrs(&field, &mut all, problems);
     }
     for group in all.iter_mut().skip(1) {

@@ -238,10 +238,15 @@ fn all_have_lrs(tree: &Tree) -> bool {
 
 /// The file's `lr` if it names parameter groups. In a file without groups it is read as any other `lr`.
 fn group_lrs(tree: &Tree, problems: &mut Vec<Problem>) -> Option<GroupLrs> {
-    let Value::Map(schedules) = &tree.get("schedules")?.value else { return None };
     let lr = tree.get("lr").filter(|lr| names_groups(lr))?;
-    let any = schedules.iter().any(|(_, schedule)| has_groups(schedule));
-    any.then(|| GroupLrs::read(lr, "lr", problems))?
+    any_has_groups(tree).then(|| GroupLrs::read(lr, "lr", problems))?
+}
+
+fn any_has_groups(tree: &Tree) -> bool {
+    match tree.get("schedules").map(|schedules| &schedules.value) {
+        Some(Value::Map(schedules)) => schedules.iter().any(|(_, schedule)| has_groups(schedule)),
+        _ => false,
+    }
 }
 
 /// Keys of a file that do not fit each other.
@@ -268,9 +273,7 @@ fn contradictions(spec: &Spec, tree: &Tree) -> Vec<Problem> {
 /// Groups of parameters that no schedule distinguishes.
 fn unused_groups(tree: &Tree) -> Option<Problem> {
     let groups = tree.get("param_groups")?;
-    let Value::Map(schedules) = &tree.get("schedules")?.value else { return None };
-    let none = !schedules.iter().any(|(_, schedule)| has_groups(schedule));
-    none.then(|| {
+    (!any_has_groups(tree)).then(|| {
         let problem = Problem::new(groups.place, "param_groups", "no schedule has `groups`");
         problem.with_hint("remove it, or write a schedule as {groups: {NAME: {kind: cosine}, ...}}")
     })
@@ -425,9 +428,16 @@ fn too_many(tree: &Tree, size: Option<u64>) -> Problem {
 
 /// The sweep file without the keys that do not belong to the run. Its `lr` is that of the first parameter group.
 fn run_of(tree: &Tree, by_group: Option<&GroupLrs>) -> Tree {
-    let lr_of_first = |(key, tree): &(Key, Tree)| match by_group.filter(|_| key.name == "lr") {
-        Some(by_group) => (key.clone(), by_group.of_first().clone()),
-        None => (key.clone(), tree.clone()),
+    let lr_of_first = |(key, value): &(Key, Tree)| {
+        let first = match (by_group, &value.value) {
+            (Some(by_group), _) => Some(by_group.of_first()),
+            // It could not be read, which is reported.
+            (None, Value::Map(lrs)) if names_groups(value) && any_has_groups(tree) => {
+                lrs.first().map(|(_, lr)| lr)
+            }
+            _ => None,
+        };
+        (key.clone(), first.filter(|_| key.name == "lr").unwrap_or(value).clone())
     };
     let value = match &tree.value {
         Value::Map(entries) => Value::Map(

@@ -229,6 +229,14 @@ fn mistakes_are_explained() {
         let found = refused(rest);
         assert!(found.contains(words), "{rest}\n{found}");
     }
+    // A mistake is reported once.
+    for rest in [
+        "lr: {b: 1, c: x}\nschedules: {a: {groups: {b: 1x, c: 1x}}}",
+        "lr: {b: 1, c: 2}\nschedules: {a: {groups: {b: {kind: cosin}, c: 1x}}}",
+    ] {
+        let found = refused(rest);
+        assert_eq!(found.lines().count(), 1, "{found}");
+    }
 }
 
 #[test]
