@@ -177,13 +177,36 @@ fn a_program_without_checkpoints_fails_at_its_first_steps() {
     assert_eq!(sandbox.query(sql), serde_json::json!([{"status": "failed", "early": 1, "n": 4}]));
 }
 
+/// The losses agree, but an average of the weights is not in the checkpoint.
+#[test]
+#[cfg_attr(not(has_python), ignore = "needs python3")]
+fn a_metric_that_sharing_changes_is_refused() {
+    let sandbox = sandbox(&with_mode("average"));
+    let ran = sandbox.run(&["share.yaml", "-q"]).exits(1);
+    let words =
+        "its losses differ in no bit, but these metrics differ, in which two separate runs agree: `gap`";
+    assert!(ran.stderr.contains(words), "{}", ran.stderr);
+}
+
+/// A metric that differs from run to run, such as a time, says nothing about sharing.
+#[test]
+#[cfg_attr(not(has_python), ignore = "needs python3")]
+fn a_metric_that_differs_in_each_run_is_not_refused() {
+    let sandbox = sandbox(&with_mode("clock"));
+    let ran = sandbox.run(&["share.yaml"]).exits(0);
+    assert!(ran.stderr.contains("its losses differ in no bit\n"), "{}", ran.stderr);
+    let again = sandbox.run(&["reproduce", "best"]).exits(0).stdout;
+    assert!(again.contains("every bit of the losses is equal, but other metrics differ"), "{again}");
+    assert!(again.contains("differs  `clock` at 20 of 20 steps, first at step 9: "), "{again}");
+}
+
 #[test]
 #[cfg_attr(not(has_python), ignore = "needs python3")]
 fn a_program_that_forgets_its_random_state_is_refused() {
     let sandbox = sandbox(&with_mode("forgets"));
     let ran = sandbox.run(&["share.yaml", "-q"]).exits(1);
     let words = [
-        "has other losses when it shares steps than when it is trained separately",
+        "has other results when it shares steps than when it is trained separately",
         "two separate runs do not differ",
         "trial.state()",
     ];

@@ -152,7 +152,7 @@ pub enum SweepError {
     Probe(trainer::TrainError),
     /// Sharing steps changes the results of a program.
     #[error(
-        "trial {} has other losses when it shares steps than when it is trained separately, {}; the results of trials that shared steps \
+        "trial {} has other results when it shares steps than when it is trained separately: its losses differ {}; the results of trials that shared steps \
          were removed. Save and restore all that the program's results depend on, such as the state of random generators (in Python: \
          `trial.state()` and `trial.restore()`), or remove `share: true`",
         .0.trial_id, .0.words()

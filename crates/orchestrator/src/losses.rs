@@ -1,26 +1,47 @@
-//! The losses of a run, and how they differ from those of another run.
+//! The losses and other metrics of a run, and how they differ from those of another run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use spec::event::{Event, Outcome};
 use store::LossRow;
 
-/// The losses of a run by step: of the batch, and of the validation set. NaN where there is none.
+/// Values by step: two losses, or one metric and NaN.
+type Series = BTreeMap<u64, [f64; 2]>;
+
+/// What a run reported.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Losses(BTreeMap<u64, [f64; 2]>);
+pub(crate) struct Losses {
+    /// The losses of the batch and of the validation set. NaN where there is none.
+    losses: Series,
+    /// The other metrics, by name.
+    others: BTreeMap<String, Series>,
+}
 
 impl Losses {
-    /// Adds the losses of an event.
+    /// Adds the values of an event.
     pub(crate) fn add(&mut self, event: &Event) {
-        if let Event::Steps { rows, evaluated, .. } = event {
-            for row in rows {
-                self.0.insert(row.step, [row.train_loss, f64::NAN]);
+        match event {
+            Event::Steps { rows, evaluated, .. } => {
+                for row in rows {
+                    self.losses.insert(row.step, [row.train_loss, f64::NAN]);
+                }
+                for evaluation in evaluated {
+                    self.losses.entry(evaluation.step).or_insert([f64::NAN; 2])[1] = evaluation.valid_loss;
+                }
             }
-            for evaluation in evaluated {
-                self.0.entry(evaluation.step).or_insert([f64::NAN; 2])[1] = evaluation.valid_loss;
+            Event::Measured { values, .. } => {
+                values
+                    .iter()
+                    .for_each(|measured| self.measured(&measured.name, measured.step, measured.value));
             }
+            _ => {}
         }
+    }
+
+    /// Adds a value of another metric.
+    pub(crate) fn measured(&mut self, name: &str, step: u64, value: f64) {
+        self.others.entry(name.to_owned()).or_default().insert(step, [value, f64::NAN]);
     }
 
     pub(crate) fn of_rows(rows: Vec<LossRow>) -> Self {
@@ -31,35 +52,47 @@ impl Losses {
 
     /// Each step with the loss of its batch and that of the validation set.
     pub(crate) fn of_steps(losses: impl Iterator<Item = (u64, [f64; 2])>) -> Self {
-        Self(losses.collect())
+        Self { losses: losses.collect(), ..Self::default() }
     }
 
     /// How the losses of another run differ, and over the steps from `first` on by how much. `None` if all bits are equal.
     pub(crate) fn difference(&self, other: &Self, first: u64) -> Option<Difference> {
-        let none = [f64::NAN; 2];
-        let steps: std::collections::BTreeSet<u64> = self.0.keys().chain(other.0.keys()).copied().collect();
-        let mut found = Difference { steps: steps.len(), ..Difference::default() };
-        let (mut sum, mut count) = (0.0, 0_u32);
-        for step in steps {
-            let (a, b) = (self.0.get(&step).unwrap_or(&none), other.0.get(&step).unwrap_or(&none));
-            let is_same = |(a, b): (&f64, &f64)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
-            if !a.iter().zip(b).all(is_same) {
-                found.different += 1;
-                found.at.get_or_insert(step);
-            }
-            for (a, b) in a.iter().zip(b).filter(|_| step >= first) {
-                let difference = (a - b).abs();
-                if difference.is_finite() {
-                    (sum, count) = (sum + difference * difference, count + 1);
-                    found.largest = found.largest.max(difference);
-                } else if a.is_finite() != b.is_finite() {
-                    found.unpaired += 1;
-                }
+        difference(&self.losses, &other.losses, first)
+    }
+
+    /// The other metrics that differ in any bit from those of another run.
+    pub(crate) fn differing_metrics<'a>(&'a self, other: &'a Self) -> BTreeSet<&'a str> {
+        let empty = Series::new();
+        let of = |run: &'a Self, name: &str| run.others.get(name).cloned().unwrap_or_else(|| empty.clone());
+        let names = self.others.keys().chain(other.others.keys()).map(String::as_str);
+        names.filter(|name| difference(&of(self, name), &of(other, name), 0).is_some()).collect()
+    }
+}
+
+fn difference(one: &Series, other: &Series, first: u64) -> Option<Difference> {
+    let none = [f64::NAN; 2];
+    let steps: BTreeSet<u64> = one.keys().chain(other.keys()).copied().collect();
+    let mut found = Difference { steps: steps.len(), ..Difference::default() };
+    let (mut sum, mut count) = (0.0, 0_u32);
+    for step in steps {
+        let (a, b) = (one.get(&step).unwrap_or(&none), other.get(&step).unwrap_or(&none));
+        let is_same = |(a, b): (&f64, &f64)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
+        if !a.iter().zip(b).all(is_same) {
+            found.different += 1;
+            found.at.get_or_insert(step);
+        }
+        for (a, b) in a.iter().zip(b).filter(|_| step >= first) {
+            let difference = (a - b).abs();
+            if difference.is_finite() {
+                (sum, count) = (sum + difference * difference, count + 1);
+                found.largest = found.largest.max(difference);
+            } else if a.is_finite() != b.is_finite() {
+                found.unpaired += 1;
             }
         }
-        found.mean = (sum / f64::from(count.max(1))).sqrt();
-        (found.different > 0).then_some(found)
     }
+    found.mean = (sum / f64::from(count.max(1))).sqrt();
+    (found.different > 0).then_some(found)
 }
 
 /// How the losses of two runs differ.

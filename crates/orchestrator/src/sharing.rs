@@ -1,5 +1,6 @@
 //! The check that sharing steps does not change the results of a program: one trial that shares steps is also trained separately, and its
-//! losses are compared. If they differ, it is trained separately once more: two runs of a program may differ by themselves.
+//! losses and other metrics are compared. If they differ, it is trained separately once more: two runs of a program may differ by
+//! themselves. Other metrics, which may be times, count only where the two separate runs agree in every bit.
 
 use std::path::{Path, PathBuf};
 
@@ -49,11 +50,22 @@ pub struct SharingChecked {
     pub difference: Option<Difference>,
     /// How two separate runs differ. `None`: in no bit, or there is no second run because there is no difference.
     pub own: Option<Difference>,
+    /// Other metrics that differ, although two separate runs agree in them.
+    pub metrics: Vec<String>,
 }
 
 impl SharingChecked {
-    /// How the losses differ, as the end of a sentence.
+    /// How the losses and other metrics differ, as the end of a sentence about losses.
     pub fn words(&self) -> String {
+        let losses = self.of_losses();
+        if self.metrics.is_empty() {
+            return losses;
+        }
+        let names: Vec<String> = self.metrics.iter().map(|name| format!("`{name}`")).collect();
+        format!("{losses}, but these metrics differ, in which two separate runs agree: {}", names.join(", "))
+    }
+
+    fn of_losses(&self) -> String {
         let Some(Difference { steps, different, at, mean, largest, .. }) = self.difference else {
             return "in no bit".to_owned();
         };
@@ -68,8 +80,11 @@ impl SharingChecked {
         )
     }
 
-    /// Whether sharing changes the losses by more than they change from run to run.
+    /// Whether sharing changes the losses or other metrics by more than they change from run to run.
     fn is_refused(&self) -> bool {
+        if !self.metrics.is_empty() {
+            return true;
+        }
         let Some(difference) = self.difference else { return false };
         let own = self.own.unwrap_or_default();
         difference.mean > MOST * own.mean || (difference.unpaired > 0 && own.unpaired == 0)
@@ -114,7 +129,7 @@ impl SharingCheck {
             return Ok(None);
         }
         if self.shared.is_none() {
-            self.shared = store.losses_of_ended(&self.trial.id).await?.map(Losses::of_rows);
+            self.shared = self.stored(store).await?;
         }
         let Some(shared) = &self.shared else { return Ok(None) };
         let mut runs = Vec::new();
@@ -131,25 +146,44 @@ impl SharingCheck {
                 }
             }
         }
-        let (difference, own) = match runs.as_slice() {
-            [first] => (shared.difference(first, self.first), None),
-            [first, second, ..] => {
-                (shared.difference(first, self.first), first.difference(second, self.first))
-            }
-            [] => return Ok(None),
-        };
-        if difference.is_some() && runs.len() < 2 {
+        let Some(checked) = self.compared(shared, &runs) else {
             let again = self.branch();
             context.pool.add(vec![again]);
             return Ok(None);
-        }
+        };
         self.is_over = true;
-        let checked = SharingChecked { trial_id: self.trial.id.clone(), first: self.first, difference, own };
         if checked.is_refused() {
             return Err(SweepError::Sharing(Box::new(checked)));
         }
         write(&record(&context.options.trials, &checked.trial_id), &checked)?;
         Ok(Some(checked))
+    }
+
+    /// What the trial reported while it shared steps. `None` if it has not ended.
+    async fn stored(&self, store: &mut Store) -> Result<Option<Losses>, SweepError> {
+        let Some(rows) = store.losses_of_ended(&self.trial.id).await? else { return Ok(None) };
+        let mut all = Losses::of_rows(rows);
+        for (name, step, value) in store.measured(&self.trial.id).await? {
+            all.measured(&name, step, value);
+        }
+        Ok(Some(all))
+    }
+
+    /// `None` if another separate run is needed.
+    fn compared(&self, shared: &Losses, runs: &[&Losses]) -> Option<SharingChecked> {
+        let first = runs.first()?;
+        let difference = shared.difference(first, self.first);
+        let metrics = shared.differing_metrics(first);
+        let (own, metrics) = match runs.get(1) {
+            Some(second) => {
+                let vary = first.differing_metrics(second);
+                let metrics = metrics.difference(&vary).map(|name| (*name).to_owned()).collect();
+                (first.difference(second, self.first), metrics)
+            }
+            None if difference.is_some() || !metrics.is_empty() => return None,
+            None => (None, Vec::new()),
+        };
+        Some(SharingChecked { trial_id: self.trial.id.clone(), first: self.first, difference, own, metrics })
     }
 }
 
@@ -177,7 +211,8 @@ mod tests {
     fn refused(shared: &[f64], separate: &[f64], again: &[f64]) -> bool {
         let (shared, separate, again) = (losses(shared), losses(separate), losses(again));
         let (difference, own) = (shared.difference(&separate, 1), separate.difference(&again, 1));
-        SharingChecked { trial_id: String::new(), first: 1, difference, own }.is_refused()
+        SharingChecked { trial_id: String::new(), first: 1, difference, own, metrics: Vec::new() }
+            .is_refused()
     }
 
     #[test]

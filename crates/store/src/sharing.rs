@@ -24,6 +24,23 @@ struct Stored {
 from_row!(Stored { step, train_loss, valid_loss });
 
 impl Store {
+    /// The values of a trial's metrics other than losses: name, step and value, NaN where the program reported NaN.
+    ///
+    /// # Errors
+    /// The database can't be read.
+    pub async fn measured(&mut self, trial_id: &str) -> Result<Vec<(String, u64, f64)>, StoreError> {
+        let sql = "SELECT name, step, value FROM metric_values WHERE trial_id = $1 ORDER BY step, name";
+        let found: Vec<(String, i64, Option<f64>)> = self
+            .read(async |Writer { backend, .. }| {
+                Ok(on!(backend.conn(), c => sqlx::query_as(sql).bind(trial_id).fetch_all(c).await)?)
+            })
+            .await?;
+        let row = |(name, step, value): (String, i64, Option<f64>)| {
+            (name, i64::unsigned_abs(step), value.unwrap_or(f64::NAN))
+        };
+        Ok(found.into_iter().map(row).collect())
+    }
+
     /// The losses of a trial in the order of its steps. `None` if it has not ended.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ answers = open(os.environ["SWEEP_ANSWERS"])
 mode, steps = trial["params"]["mode"], trial["steps"]
 lrs = [float(line) for line in open(trial["lr_text"])] if trial["lr_text"] else None
 draw, noise = random.Random(trial["seed"]), random.Random()
-x, first = 3.0, 0
+x, first, average = 3.0, 0, 3.0
 if trial["resume"]:
     first = trial["resume"]["step"]
     saved = json.load(open(trial["resume"]["path"]))
@@ -40,9 +40,15 @@ for step in range(first, steps):
     else:
         lr = lrs[step]
     x -= lr * slope
+    # It is not in the checkpoint.
+    average += 0.02 * (x - average)
     line = {"step": step, "train_loss": loss}
     if (step + 1) % trial["evaluate_every"] == 0 or step == steps - 1:
         line["valid_loss"] = x * x
+        if mode == "average":
+            line["gap"] = abs(average)
+        if mode == "clock":
+            line["clock"] = noise.random()
     if mode == "nan" and step == 25:
         line["train_loss"] = float("nan")
     if mode == "dies" and step == 25:

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use orchestrator::Stop;
-use spec::event::{Event, Outcome as Ended, StepRow};
+use spec::event::{Event, Measured as MetricValue, Outcome as Ended, StepRow};
 use spec::trial::Trial;
 use store::{MetricRow, Status, TrialRecord};
 use sweep::named_trial::trial;
@@ -33,11 +33,12 @@ pub(crate) struct Args {
 const TOLERANCE: f64 = 0.02;
 
 pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
-    let (row, steps) = wait_for(async {
+    let (row, steps, metrics) = wait_for(async {
         let mut reader = open(&global.context).await?;
         let row = trial(&mut reader, &args.which.named(), &global.context).await?;
         let steps = reader.steps(&row.trial_id).await?;
-        Ok::<_, Failure>((row, steps))
+        let metrics = reader.measured(&row.trial_id).await?;
+        Ok::<_, Failure>((row, steps, metrics))
     })?;
     let again = comparable(&row, &global.context)?;
     let device = Device::from(args.device);
@@ -62,11 +63,11 @@ pub(crate) fn run(args: &Args, global: &Global) -> Outcome {
         difference: None,
         measured: program.map(|_| Measured::default()),
     };
-    let ended = train(&again, device, global, &mut |row, valid| comparison.step(row, valid))?;
+    let (ended, values) = train(&again, device, global, &mut |row, valid| comparison.step(row, valid))?;
     let measured = comparison.measured.take();
     let difference = comparison.finish(&row, ended.as_ref());
     match difference {
-        None => print(&same(&title, &row)),
+        None => print(&same(&title, &row, differing_metrics(&metrics, &values))),
         Some(difference) => {
             let measured = measured.map_or(String::new(), |measured| measured.words(&row, ended.as_ref()));
             print(&format!("{title}\n  NOT reproduced: {difference}\n{measured}"))?;
@@ -120,8 +121,40 @@ fn changed_files(files: &BTreeMap<String, String>) {
     }
 }
 
-fn same(title: &str, row: &TrialRecord) -> String {
-    let mut text = format!("{title}\n  reproduced: every bit is equal\n");
+/// A line for each metric other than losses that differs. A program may report times, which always do.
+fn differing_metrics(stored: &[(String, i64, f64)], now: &[MetricValue]) -> Vec<String> {
+    let mut values: BTreeMap<&str, BTreeMap<u64, [Option<f64>; 2]>> = BTreeMap::new();
+    for (name, step, value) in stored {
+        values.entry(name).or_default().entry(step.unsigned_abs()).or_default()[0] = Some(*value);
+    }
+    for MetricValue { name, step, value, .. } in now {
+        values.entry(name).or_default().entry(*step).or_default()[1] = Some(*value);
+    }
+    let bits = |value: Option<f64>| value.filter(|x| !x.is_nan()).map(f64::to_bits);
+    let text = |value: Option<f64>| value.map_or("none".to_owned(), |value| value.to_string());
+    let line = |(name, steps): (&str, BTreeMap<u64, [Option<f64>; 2]>)| {
+        let different = || steps.iter().filter(|(_, [stored, now])| bits(*stored) != bits(*now));
+        let (step, [stored, now]) = different().next()?;
+        Some(format!(
+            "`{name}` at {} of {} steps, first at step {step}: {} instead of {}",
+            different().count(),
+            steps.len(),
+            text(*now),
+            text(*stored)
+        ))
+    };
+    values.into_iter().filter_map(line).collect()
+}
+
+fn same(title: &str, row: &TrialRecord, differing: Vec<String>) -> String {
+    let mut text = match differing.as_slice() {
+        [] => format!("{title}\n  reproduced: every bit is equal\n"),
+        _ => format!("{title}\n  reproduced: every bit of the losses is equal, but other metrics differ\n"),
+    };
+    for line in differing {
+        // Writing to a String does not fail.
+        let _ = writeln!(text, "  differs  {line}");
+    }
     for (name, value) in [("digest", &row.digest), ("weights", &row.weights_hash)] {
         if let Some(value) = value {
             // Writing to a String does not fail.
@@ -131,21 +164,25 @@ fn same(title: &str, row: &TrialRecord) -> String {
     text
 }
 
-/// Trains. `each` receives each step with the validation loss after it, and returns whether to continue. `None` if it
-/// stopped training.
+/// Trains, and returns the end and the metrics other than losses. `each` receives each step with the validation loss after it, and returns
+/// whether to continue. The end is `None` if it stopped training.
 fn train(
     trial: &Trial,
     device: Device,
     global: &Global,
     each: &mut dyn FnMut(&StepRow, Option<f64>) -> bool,
-) -> Result<Option<Ended>, Failure> {
+) -> Result<(Option<Ended>, Vec<MetricValue>), Failure> {
     let loaded = orchestrator::load(std::iter::once(trial), global.context.data_sources())?;
-    let mut ended = None;
+    let (mut ended, mut measured) = (None, Vec::new());
     let mut emit = |event| match event {
         Event::Steps { rows, evaluated, .. } => rows.iter().all(|row| {
             let valid = evaluated.iter().find(|evaluated| evaluated.step == row.step);
             each(row, valid.map(|evaluated| evaluated.valid_loss))
         }),
+        Event::Measured { values, .. } => {
+            measured.extend(values);
+            true
+        }
         Event::Ended { outcome, .. } => {
             ended = Some(outcome);
             true
@@ -153,7 +190,7 @@ fn train(
         _ => true,
     };
     blocking(|stop| orchestrator::train_single(trial, &loaded, device, stop, &mut emit))?;
-    Ok(ended)
+    Ok((ended, measured))
 }
 
 /// Compares new steps with the stored ones.
@@ -305,7 +342,7 @@ fn compare_devices(
              may differ by {percent} %"
         ));
     }
-    let ended = train(again, device, global, &mut |_, _| true)?;
+    let (ended, _) = train(again, device, global, &mut |_, _| true)?;
     let close = match (&ended, row.final_valid_loss) {
         (Some(Ended::Done(now)), Some(stored)) => (now.valid_loss - stored).abs() <= TOLERANCE * stored.abs(),
         (Some(Ended::Diverged { .. }), None) => true,
