@@ -9,7 +9,7 @@ use store::LossRow;
 /// Values by step: two losses, or one metric and NaN.
 type Series = BTreeMap<u64, [f64; 2]>;
 
-/// What a run reported.
+/// The values that a run reported.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Losses {
     /// The losses of the batch and of the validation set. NaN where there is none.

@@ -159,7 +159,7 @@ impl SharingCheck {
         Ok(Some(checked))
     }
 
-    /// What the trial reported while it shared steps. `None` if it has not ended.
+    /// The values that the trial reported while it shared steps. `None` if it has not ended.
     async fn stored(&self, store: &mut Store) -> Result<Option<Losses>, SweepError> {
         let Some(rows) = store.losses_of_ended(&self.trial.id).await? else { return Ok(None) };
         let mut all = Losses::of_rows(rows);
