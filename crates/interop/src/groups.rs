@@ -104,7 +104,7 @@ pub(crate) fn pytorch(subject: &ExportInput<'_>) -> Result<String, String> {
 const MAKE: &str = "
 
 def make_scheduler(optimizer: torch.optim.Optimizer):
-    """Call it for each optimizer, if several have the groups."""
+    \"\"\"Call it for each optimizer, if several have the groups.\"\"\"
     names = [group.get(\"name\") for group in optimizer.param_groups]
     if not set(names) <= set(GROUPS):
         raise ValueError(f\"the names of the param_groups are {names}, expected those of {list(GROUPS)}\")
