@@ -60,8 +60,10 @@ fn played_by_verdicts(losses: &[Vec<f64>], looks: &Looks) -> Vec<usize> {
     let mut seeds = vec![first; losses.len()];
     for (at, next) in looks.seeds.iter().zip(looks.seeds.iter().skip(1)) {
         let order = order(losses, &seeds);
+        // Those with the most seeds come first in `order`.
         let active = seeds.iter().filter(|seeds| **seeds as u64 == *at).count();
-        let outcomes = outcomes(&family(losses, &seeds, &order, looks), active, looks);
+        let active: Vec<usize> = (0..active).collect();
+        let outcomes = outcomes(&family(losses, &seeds, &order, looks), &active, looks);
         for (i, outcome) in order.iter().zip(&outcomes) {
             if let Some(seeds) = seeds.get_mut(*i).filter(|_| *outcome == Outcome::Continued) {
                 *seeds = *next as usize;
@@ -87,7 +89,7 @@ fn played_by_e_values(losses: &[Vec<f64>], looks: &Looks) -> Vec<usize> {
         if !looks.seeds.contains(&(n as u64)) {
             continue;
         }
-        // In the order of a ranking, schedules that continue come first.
+        // Schedules that continue come first.
         let order: Vec<usize> = order(losses, &seeds.iter().map(|own| n.min(*own)).collect::<Vec<_>>());
         let is_active = |i: &&usize| seeds.get(**i) == Some(&most);
         let active: Vec<usize> = order.iter().filter(is_active).copied().collect();
@@ -103,7 +105,7 @@ fn played_by_e_values(losses: &[Vec<f64>], looks: &Looks) -> Vec<usize> {
     seeds
 }
 
-/// The schedules as a ranking orders them: first those with more seeds, then by mean.
+/// The schedules, those with more seeds first, then by mean. The first is the leader, as in a ranking.
 pub(crate) fn order(losses: &[Vec<f64>], seeds: &[usize]) -> Vec<usize> {
     let key = |i: usize| {
         let seeds = seeds.get(i).copied().unwrap_or(0);

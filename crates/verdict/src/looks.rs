@@ -6,7 +6,7 @@ use spec::protocol::{AtLook, Chosen, Outcome};
 use stats::conditional_power;
 
 use crate::family::{Family, Verdict};
-use crate::pair::ALPHA;
+use crate::pair::{ALPHA, Pair};
 use crate::ranking::{Line, Metric, Options, Ranking, decided};
 use crate::results::{RunResult, budgets};
 
@@ -31,10 +31,10 @@ pub fn at_look(
     let mut all = Vec::new();
     for steps in budgets(results) {
         let ranking = decided(results, &options(steps));
-        let takes_part = |line: &&Line| line.requested() as u64 == seeds;
-        let active: Vec<&Line> = ranking.lines.iter().take_while(takes_part).collect();
-        let outcomes = outcomes(&ranking.family, active.len(), looks);
-        all.extend(active.iter().zip(outcomes).filter_map(|(line, outcome)| {
+        let active = active(&ranking, seeds);
+        let outcomes = outcomes(&ranking.family, &active, looks);
+        all.extend(active.iter().zip(outcomes).filter_map(|(i, outcome)| {
+            let line = ranking.lines.get(*i)?;
             let own =
                 |chosen: &&Chosen| chosen.schedule == line.schedule && chosen.config_id == line.config_id;
             Some(AtLook { chosen: chosen.iter().find(own)?.clone(), outcome })
@@ -43,39 +43,49 @@ pub fn at_look(
     all
 }
 
-/// The outcomes of the first `active` schedules of a family, which are those that take part in the look; the first is the leader.
-pub(crate) fn outcomes(family: &Family, active: usize, looks: &Looks) -> Vec<Outcome> {
-    let mut outcomes: Vec<Outcome> = (1..active).map(|i| outcome(family, i, looks)).collect();
-    let leader = if outcomes.contains(&Outcome::Continued) { Outcome::Continued } else { Outcome::First };
-    if active > 0 {
-        outcomes.insert(0, leader);
+/// The lines of a ranking that take part in the look at `seeds` seeds: none if the leader has other seeds. The order is that of the
+/// differences to the leader, so a schedule that an earlier look stopped may stand between them.
+fn active(ranking: &Ranking, seeds: u64) -> Vec<usize> {
+    let takes_part = |line: &Line| line.has_results() && line.requested() as u64 == seeds;
+    if !ranking.lines.first().is_some_and(takes_part) {
+        return Vec::new();
     }
-    outcomes
+    let lines = ranking.lines.iter().enumerate();
+    lines.filter(|(_, line)| takes_part(line)).map(|(i, _)| i).collect()
+}
+
+/// The outcomes of the schedules of a family that take part in a look, given by their indices; the first is the leader.
+pub(crate) fn outcomes(family: &Family, active: &[usize], looks: &Looks) -> Vec<Outcome> {
+    let Some((leader, others)) = active.split_first() else { return Vec::new() };
+    let others: Vec<Outcome> = others.iter().map(|i| outcome(family, (*i, *leader), looks)).collect();
+    let continues = others.contains(&Outcome::Continued);
+    let of_leader = if continues { Outcome::Continued } else { Outcome::First };
+    std::iter::once(of_leader).chain(others).collect()
 }
 
 /// Whether schedules of a ranking get more seeds after their last look: then runs are missing although all planned ones have ended.
 pub fn continues(ranking: &Ranking) -> bool {
     let Some(looks) = &ranking.looks else { return false };
-    let seeds = |line: &Line| line.requested() as u64;
-    let reached = ranking.lines.first().map_or(0, seeds);
-    let active = ranking.lines.iter().take_while(|line| line.has_results() && seeds(line) == reached).count();
-    reached < looks.most() && outcomes(&ranking.family, active, looks).contains(&Outcome::Continued)
+    let reached = ranking.lines.first().map_or(0, |line| line.requested() as u64);
+    let active = active(ranking, reached);
+    reached < looks.most() && outcomes(&ranking.family, &active, looks).contains(&Outcome::Continued)
 }
 
-/// The outcome of schedule `i`, which is not the leader.
-fn outcome(family: &Family, i: usize, looks: &Looks) -> Outcome {
-    match (family.verdict(i, 0), looks.rope) {
+/// The outcome of schedule `i` against the leader.
+fn outcome(family: &Family, (i, leader): (usize, usize), looks: &Looks) -> Outcome {
+    match (family.verdict(i, leader), looks.rope) {
         (Verdict::Worse, _) => Outcome::Worse,
         (Verdict::Equivalent | Verdict::Same, Some(_)) => Outcome::Equivalent,
-        (_, Some(rope)) if !looks.is_any_time() && is_futile(family, i, looks, rope) => Outcome::Futile,
+        (_, Some(rope)) if !looks.is_any_time() && is_futile(family.pair(i, leader), looks, rope) => {
+            Outcome::Futile
+        }
         _ => Outcome::Continued,
     }
 }
 
 /// Whether a test of only this pair at the last look will hardly find a difference: neither if the true difference is the one so
 /// far, nor if it is the smallest one that matters.
-fn is_futile(family: &Family, i: usize, looks: &Looks, rope: f64) -> bool {
-    let pair = family.pair(i, 0);
+fn is_futile(pair: Pair, looks: &Looks, rope: f64) -> bool {
     let most = usize::try_from(looks.most()).unwrap_or(usize::MAX);
     let level = ALPHA * looks.shares().last().copied().unwrap_or(1.0);
     let power =
@@ -92,25 +102,62 @@ mod tests {
     use crate::results::RunState;
     use crate::score::{Direction, Score};
 
+    /// The `decide` seeds of a schedule, each with its loss.
+    fn judged(schedule: &'static str, losses: &[f64]) -> Vec<RunResult> {
+        let run = |(seed, loss): (i64, &f64)| {
+            let mut one = run(schedule, 0.1, seed, RunState::Done(*loss));
+            one.trial.purpose = Purpose::Decide;
+            one
+        };
+        (0..).zip(losses).map(run).collect()
+    }
+
+    fn chosen(schedules: &[&str]) -> Vec<Chosen> {
+        let chosen = |schedule: &&str| Chosen {
+            schedule: (*schedule).to_owned(),
+            steps: 100,
+            config_id: format!("{schedule}-0.1"),
+            base_lr: 0.1,
+        };
+        schedules.iter().map(chosen).collect()
+    }
+
+    /// `stopped` is nearer to the leader than two that still take part, which no look may forget.
+    #[test]
+    fn schedules_behind_a_stopped_one_take_part_too() {
+        let noisy = |mean: f64| -> Vec<f64> {
+            (0..12).map(|seed| mean + if seed % 2 == 0 { 3.0 } else { -3.0 }).collect()
+        };
+        let leader: Vec<f64> = (0..12).map(|seed| 1.0 + 0.01 * f64::from(seed)).collect();
+        let results: Vec<RunResult> = [
+            judged("leader", &leader),
+            judged("stopped", &leader.iter().take(8).map(|loss| loss + 0.2).collect::<Vec<_>>()),
+            judged("open", &noisy(1.5)),
+            judged("last", &noisy(1.7)),
+        ]
+        .concat();
+        let chosen = chosen(&["leader", "stopped", "open", "last"]);
+        for rule in [spec::looks::Rule::Planned, spec::looks::Rule::AnyTime] {
+            let looks = Looks { seeds: vec![8, 12, 20], rope: None, rule };
+            let options = Options { looks: Some(looks.clone()), ..Options::default() };
+            let ranking = decided(&results, &options);
+            let order: Vec<&str> = ranking.lines.iter().map(|line| line.schedule.as_str()).collect();
+            assert_eq!(order, ["leader", "stopped", "open", "last"]);
+            assert!(continues(&ranking), "{rule:?}");
+            let found = at_look(&results, &Metric::default(), &looks, 12, &chosen);
+            let found: Vec<_> = found.iter().map(|at| (at.chosen.schedule.as_str(), at.outcome)).collect();
+            let expected = ["leader", "open", "last"].map(|schedule| (schedule, Outcome::Continued));
+            assert_eq!(found, expected, "{rule:?}");
+            assert!(at_look(&results, &Metric::default(), &looks, 8, &chosen).is_empty(), "{rule:?}");
+        }
+    }
+
     #[test]
     fn the_metric_says_which_schedule_leads() {
-        let mut results = Vec::new();
-        for seed in 0..8 {
-            for (schedule, value) in [("low", 0.5), ("high", 0.9)] {
-                let value = value + 0.001 * seed as f64;
-                let mut one = run(schedule, 0.1, seed, RunState::Done(value));
-                one.trial.purpose = Purpose::Decide;
-                results.push(one);
-            }
-        }
-        let chosen: Vec<Chosen> = ["low", "high"]
-            .map(|schedule| Chosen {
-                schedule: schedule.to_owned(),
-                steps: 100,
-                config_id: format!("{schedule}-0.1"),
-                base_lr: 0.1,
-            })
-            .to_vec();
+        let values =
+            |value: f64| -> Vec<f64> { (0..8).map(|seed| value + 0.001 * f64::from(seed)).collect() };
+        let mut results = [judged("low", &values(0.5)), judged("high", &values(0.9))].concat();
+        let chosen = chosen(&["low", "high"]);
         let looks = Looks { seeds: vec![8, 12, 20], rope: None, rule: spec::looks::Rule::Planned };
         for (direction, first) in [(Direction::LowerIsBetter, "low"), (Direction::HigherIsBetter, "high")] {
             for run in &mut results {
