@@ -44,7 +44,7 @@ pub fn at_look(
 }
 
 /// The lines of a ranking that take part in the look at `seeds` seeds: none if the leader has other seeds. The order is that of the
-/// differences to the leader, so a schedule that an earlier look stopped may stand between them.
+/// differences to the leader, so a schedule that an earlier look stopped may be ranked between them.
 fn active(ranking: &Ranking, seeds: u64) -> Vec<usize> {
     let takes_part = |line: &Line| line.has_results() && line.requested() as u64 == seeds;
     if !ranking.lines.first().is_some_and(takes_part) {
