@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use schedule::problem::{listed, nearest};
+use schedule::groups::name_hint;
 use schedule::{Schedule, State};
 use serde::Serialize;
 use serde::ser::SerializeMap;
@@ -55,11 +55,7 @@ impl GroupAnswers {
     pub(crate) fn compare(&self, step: u64, used: &BTreeMap<String, f64>) -> Result<(), String> {
         for (name, used) in used {
             let Some((_, planned)) = self.0.iter().find(|(known, _)| known == name) else {
-                let names = || self.0.iter().map(|(name, _)| name.as_str());
-                let hint = match nearest(name, names()) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("its groups: {}", listed(names())),
-                };
+                let hint = name_hint(name, self.0.iter().map(|(name, _)| name.as_str()));
                 return Err(format!("`lr`: the schedule has no parameter group `{name}` ({hint})"));
             };
             compare(step, &format!(" of the group `{name}`"), *used, planned.lr)?;

@@ -6,6 +6,9 @@ use crate::misplaced;
 use crate::problem::{Problem, ProblemKind, listed, nearest};
 use crate::tree::{Key, Place, Tree, Value};
 
+/// The keys of an axis: a mapping with one entry, which has one of these keys.
+pub const AXIS_KEYS: [&str; 3] = ["values", "linspace", "logspace"];
+
 /// A mapping that is being read. Each getter marks its key as known; [`Fields::finish`] reports the other
 /// keys.
 #[derive(Debug)]
@@ -47,7 +50,6 @@ impl Field<'_> {
 
     /// A hint with the value that was probably intended.
     fn suggestion(&self, what: &str) -> Option<String> {
-        const AXES: [&str; 3] = ["values", "linspace", "logspace"];
         if let Value::Text(text) = &self.tree.value {
             let is_number = text.trim().parse::<f64>().is_ok_and(f64::is_finite);
             let number = match lookalike::number(text) {
@@ -69,7 +71,8 @@ impl Field<'_> {
                 Some(format!("to try several values, write {{values: {shown}}}"))
             }
             Value::Map(entries) => {
-                let hit = entries.iter().find_map(|(key, _)| nearest(&key.name, AXES).zip(Some(&key.name)));
+                let hit =
+                    entries.iter().find_map(|(key, _)| nearest(&key.name, AXIS_KEYS).zip(Some(&key.name)));
                 Some(match hit {
                     Some((axis, _)) if entries.len() > 1 => format!("an axis has only the key `{axis}`"),
                     Some((axis, typed)) => format!("did you mean `{axis}` instead of `{typed}`?"),

@@ -3,16 +3,13 @@
 
 use std::sync::Arc;
 
-use crate::fields::{Field, Fields, number_where};
+use crate::fields::{AXIS_KEYS, Field, Fields, number_where};
 use crate::lint;
 use crate::name::check_name;
 use crate::node::{GROUPS, ScheduleNode};
 use crate::problem::{Problem, listed, nearest};
 use crate::reader::Reading;
 use crate::tree::{Key, Place, Tree, Value};
-
-/// Keys of an axis, which a mapping of groups must be distinguishable from.
-const AXIS_KEYS: [&str; 3] = ["values", "linspace", "logspace"];
 
 /// The schedule of one parameter group.
 #[derive(Debug, Clone)]
@@ -98,6 +95,7 @@ fn read_group(
     if let Err(message) = check_name(&key.name) {
         problems.push(Problem::new(key.place, groups.path.clone(), message));
     }
+    // A mapping of groups must be distinguishable from an axis.
     if AXIS_KEYS.contains(&key.name.as_str()) {
         let message =
             format!("a parameter group can't have the name `{}`, which is that of an axis", key.name);
@@ -136,10 +134,15 @@ fn read_base_lrs(field: &Field<'_>, groups: &mut [Group], problems: &mut Vec<Pro
 
 /// The problem of a name that is none of the groups.
 pub fn unknown_group(typed: &str, place: Place, path: &str, names: &[Arc<str>]) -> Problem {
-    let names = || names.iter().map(|name| &**name);
     let problem = Problem::new(place, path, format!("this schedule has no parameter group `{typed}`"));
-    match nearest(typed, names()) {
-        Some(near) if near != typed => problem.with_hint(format!("did you mean `{near}`?")),
-        _ => problem.with_hint(format!("its groups: {}", listed(names()))),
+    problem.with_hint(name_hint(typed, names.iter().map(|name| &**name)))
+}
+
+/// The hint for a name that is none of these groups: the nearest one, or all.
+pub fn name_hint<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.into_iter().collect();
+    match nearest(typed, names.iter().copied()) {
+        Some(near) if near != typed => format!("did you mean `{near}`?"),
+        _ => format!("its groups: {}", listed(names)),
     }
 }

@@ -4,14 +4,11 @@
 use std::collections::HashSet;
 use std::iter::Peekable;
 
-use schedule::fields::{Field, Fields, join, number, whole};
+use schedule::fields::{AXIS_KEYS, Field, Fields, join, number, whole};
 use schedule::problem::Problem;
 use schedule::tree::{Place, Tree, Value};
 
 use crate::id;
-
-/// The keys of an axis: a mapping with one entry, which has one of these keys.
-const KINDS: [&str; 3] = ["values", "linspace", "logspace"];
 
 /// One axis: its position and its values.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +34,7 @@ pub struct Variant {
 pub fn is_axis(tree: &Tree) -> bool {
     match &tree.value {
         Value::Map(entries) => {
-            matches!(entries.as_slice(), [(key, _)] if KINDS.contains(&key.name.as_str()))
+            matches!(entries.as_slice(), [(key, _)] if AXIS_KEYS.contains(&key.name.as_str()))
         }
         _ => false,
     }

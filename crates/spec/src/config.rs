@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use schedule::problem::{Problem, listed, nearest};
+use schedule::groups::name_hint;
+use schedule::problem::Problem;
 use schedule::tree::{Place, Tree};
 use schedule::{Horizon, Schedule};
 
@@ -65,15 +66,11 @@ fn groups_problem(schedule: &Schedule, of_model: &[(String, Vec<String>)]) -> Op
     }
     let own = || schedule.groups().map(|group| group.name);
     let known = || of_model.iter().map(|(name, _)| name.as_str());
-    let hint = |problem: Problem, name: &str, near: Option<&str>, all: String| match near {
-        Some(near) if near != name => problem.with_hint(format!("did you mean `{near}`?")),
-        _ => problem.with_hint(format!("its groups: {all}")),
-    };
     if let Some(name) = own().find(|name| !known().any(|known| known == *name)) {
         let found = problem(format!("`param_groups` has no group `{name}`"));
-        return Some(hint(found, name, nearest(name, known()), listed(known())));
+        return Some(found.with_hint(name_hint(name, known())));
     }
     let name = known().find(|name| !own().any(|own| own == *name))?;
     let found = problem(format!("the schedule has no group `{name}`, which is in `param_groups`"));
-    Some(hint(found, name, nearest(name, own()), listed(own())))
+    Some(found.with_hint(name_hint(name, own())))
 }

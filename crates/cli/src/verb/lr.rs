@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use interop::BaseLr;
-use schedule::groups::GroupInfo;
-use schedule::problem::{Problem, listed, nearest};
+use schedule::groups::{GroupInfo, name_hint};
+use schedule::problem::Problem;
 use schedule::tree::{Tree, Value};
 use schedule::vectors::Plain;
 use schedule::{AfterUpdate, BeforeUpdate, Feedback, Horizon, Node, Schedule};
@@ -112,7 +112,7 @@ pub(super) fn by_group_json(
 }
 
 /// Which parameter group the lrs of a schedule are those of; `None` if it has no groups.
-pub(super) fn groups_note(schedule: &Schedule) -> Option<String> {
+fn groups_note(schedule: &Schedule) -> Option<String> {
     let mut names = schedule.groups().map(|group| group.name);
     let first = names.next()?;
     Some(format!("these are the lrs of the first parameter group, `{first}`"))
@@ -120,17 +120,14 @@ pub(super) fn groups_note(schedule: &Schedule) -> Option<String> {
 
 /// The schedule of a parameter group.
 fn of_group(schedule: &Schedule, name: &str) -> Result<Schedule, Failure> {
-    let names = || schedule.groups().map(|group| group.name);
-    let found = names().position(|known| known == name).and_then(|i| schedule.of_group(i));
-    found.ok_or_else(|| match (nearest(name, names()), schedule.is_grouped()) {
-        (Some(near), _) => Failure::usage(format_args!(
-            "the schedule has no parameter group `{name}` (did you mean `{near}`?)"
-        )),
-        (None, true) => Failure::usage(format_args!(
-            "the schedule has no parameter group `{name}` (its groups: {})",
-            listed(names())
-        )),
-        (None, false) => Failure::usage("--group is for a schedule with `groups`, which this one has not"),
+    if !schedule.is_grouped() {
+        return Err(Failure::usage("--group is for a schedule with `groups`, which this one has not"));
+    }
+    let names: Vec<&str> = schedule.groups().map(|group| group.name).collect();
+    let found = names.iter().position(|known| *known == name).and_then(|i| schedule.of_group(i));
+    found.ok_or_else(|| {
+        let hint = name_hint(name, names);
+        Failure::usage(format_args!("the schedule has no parameter group `{name}` ({hint})"))
     })
 }
 

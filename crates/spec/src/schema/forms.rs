@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use schedule::catalogue::{ParamType, Range};
+use schedule::fields::AXIS_KEYS;
 use serde_json::{Map, Value as Json, json};
 
 use crate::catalogue;
@@ -144,7 +145,7 @@ fn lr() -> Json {
 
 /// Names of parameter groups: none of them is the key of an axis.
 pub(super) fn group_names() -> Json {
-    json!({ "minLength": 1, "maxLength": 100, "not": { "enum": ["values", "linspace", "logspace"] } })
+    json!({ "minLength": 1, "maxLength": 100, "not": { "enum": AXIS_KEYS } })
 }
 
 /// A reference to a schema under `$defs`.
