@@ -55,16 +55,10 @@ pub(crate) fn pytorch(subject: &ExportInput<'_>) -> Result<String, String> {
     let params: String = groups
         .iter()
         .map(|group| {
-            let ratio = if group.keeps_ratio { ", or another one, whose ratio is kept" } else { "" };
-            let name = literal(&group.name).replace('\\', "");
-            format!(
-                "            {{\"name\": {name}, \"lr\": {}, \"params\": ...}},{}\n",
-                number(group.base_lr),
-                match ratio {
-                    "" => String::new(),
-                    ratio => format!("  # this lr{ratio}"),
-                }
-            )
+            let note =
+                if group.keeps_ratio { "  # this lr, or another one, whose ratio is kept" } else { "" };
+            let (name, lr) = (literal(&group.name).replace('\\', ""), number(group.base_lr));
+            format!("            {{\"name\": {name}, \"lr\": {lr}, \"params\": ...}},{note}\n")
         })
         .collect();
     let usage = format!(

@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
-use schedule::Feedback;
+use schedule::{Feedback, Schedule};
 use serde::Serialize;
 use spec::trial::{Config, Trial};
 
@@ -82,15 +82,14 @@ impl RunFolder {
         let closed_loop = schedule.feedback() == Feedback::ClosedLoop;
         let (lr, lr_text, momentum) = (path("lr.npy"), path("lr.txt"), path("momentum.npy"));
         if !closed_loop {
-            let state = schedule.start();
-            let rates: Vec<f64> = (0..steps).map(|t| schedule.lr(t, &state)).collect();
+            let rates = lrs(schedule, steps);
             write_npy(&lr, &rates)?;
             let mut text = BufWriter::new(File::create(&lr_text)?);
             // The shortest digits that parse to the same number.
             rates.iter().try_for_each(|rate| writeln!(text, "{rate:?}"))?;
             text.flush()?;
         }
-        let momenta: Vec<f64> = (0..steps).map_while(|t| schedule.momentum(t)).collect();
+        let momenta = momenta(schedule, steps);
         if !momenta.is_empty() {
             write_npy(&momentum, &momenta)?;
         }
@@ -122,21 +121,30 @@ impl RunFolder {
     }
 }
 
+/// The lr of each step of an open-loop schedule.
+fn lrs(schedule: &Schedule, steps: u64) -> Vec<f64> {
+    let state = schedule.start();
+    (0..steps).map(|t| schedule.lr(t, &state)).collect()
+}
+
+/// The momentum of each step; empty if the schedule does not cycle it.
+fn momenta(schedule: &Schedule, steps: u64) -> Vec<f64> {
+    (0..steps).map_while(|t| schedule.momentum(t)).collect()
+}
+
 /// Writes the lrs and momenta of each parameter group; `None` for a schedule without groups.
 fn groups(config: &Config, dir: &Path) -> std::io::Result<Option<Vec<GroupFile>>> {
     let schedule = &config.schedule;
     let steps = config.task.steps;
-    let state = schedule.start();
+    let open_loop = schedule.feedback() == Feedback::OpenLoop;
     let mut all = Vec::new();
     for (i, group) in schedule.groups().enumerate() {
+        let Some(own) = schedule.of_group(i) else { continue };
         let (lr, momentum) = (dir.join(format!("lr-{i}.npy")), dir.join(format!("momentum-{i}.npy")));
-        let open_loop = schedule.feedback() == Feedback::OpenLoop;
         if open_loop {
-            let rates: Vec<f64> = (0..steps).filter_map(|t| schedule.group_lrs(t, &state).nth(i)).collect();
-            write_npy(&lr, &rates)?;
+            write_npy(&lr, &lrs(&own, steps))?;
         }
-        let momenta: Vec<f64> =
-            (0..steps).map_while(|t| schedule.group_momenta(t).nth(i).flatten()).collect();
+        let momenta = momenta(&own, steps);
         let is_cycled = !momenta.is_empty();
         if is_cycled {
             write_npy(&momentum, &momenta)?;

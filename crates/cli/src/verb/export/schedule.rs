@@ -125,17 +125,11 @@ fn table(found: &Found, to: Target) -> Result<String, Failure> {
         None if total > MOST_STEPS => {
             return Err(Failure::usage(format_args!("can't write {total} lrs: the limit is {MOST_STEPS}")));
         }
-        None => {
-            let state = schedule.start();
-            (0..total).map(|t| schedule.lr(t, &state)).collect()
-        }
+        None => open_loop_lrs(schedule, total),
     };
-    let momenta: Option<Vec<f64>> = (0..lrs.len() as u64).map(|t| schedule.momentum(t)).collect();
-    let of = |schedule: &Schedule| {
-        let state = schedule.start();
-        let lrs = (0..total).map(|t| schedule.lr(t, &state)).collect();
-        (lrs, (0..total).map(|t| schedule.momentum(t)).collect())
-    };
+    let momenta = |schedule: &Schedule, steps: u64| (0..steps).map(|t| schedule.momentum(t)).collect();
+    let of = |schedule: &Schedule| (open_loop_lrs(schedule, total), momenta(schedule, total));
+    let momenta: Option<Vec<f64>> = momenta(schedule, lrs.len() as u64);
     match to {
         Target::Json => Ok(format!("{}\n", lr::by_group_json((lrs, momenta), schedule, of))),
         _ if schedule.is_grouped() => Err(Failure::usage(
@@ -143,6 +137,12 @@ fn table(found: &Found, to: Target) -> Result<String, Failure> {
         )),
         _ => Ok(lr::csv(&lrs, momenta.as_deref())),
     }
+}
+
+/// The lr of each step.
+fn open_loop_lrs(schedule: &Schedule, steps: u64) -> Vec<f64> {
+    let state = schedule.start();
+    (0..steps).map(|t| schedule.lr(t, &state)).collect()
 }
 
 fn find(args: &Args, global: &Global) -> Result<Found, Failure> {
