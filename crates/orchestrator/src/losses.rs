@@ -6,16 +6,13 @@ use serde::Serialize;
 use spec::event::{Event, Outcome};
 use store::LossRow;
 
-/// Values by step: two losses, or one metric and NaN.
-type Series = BTreeMap<u64, [f64; 2]>;
-
 /// The values that a run reported.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Losses {
     /// The losses of the batch and of the validation set. NaN where there is none.
-    losses: Series,
-    /// The other metrics, by name.
-    others: BTreeMap<String, Series>,
+    losses: BTreeMap<u64, [f64; 2]>,
+    /// The bits of the other metrics, by name and step.
+    others: BTreeMap<String, BTreeMap<u64, u64>>,
 }
 
 impl Losses {
@@ -39,9 +36,11 @@ impl Losses {
         }
     }
 
-    /// Adds a value of another metric.
+    /// Adds a value of another metric. NaN counts as no value.
     pub(crate) fn measured(&mut self, name: &str, step: u64, value: f64) {
-        self.others.entry(name.to_owned()).or_default().insert(step, [value, f64::NAN]);
+        if !value.is_nan() {
+            self.others.entry(name.to_owned()).or_default().insert(step, value.to_bits());
+        }
     }
 
     pub(crate) fn of_rows(rows: Vec<LossRow>) -> Self {
@@ -57,42 +56,37 @@ impl Losses {
 
     /// How the losses of another run differ, and over the steps from `first` on by how much. `None` if all bits are equal.
     pub(crate) fn difference(&self, other: &Self, first: u64) -> Option<Difference> {
-        difference(&self.losses, &other.losses, first)
+        let none = [f64::NAN; 2];
+        let steps: BTreeSet<u64> = self.losses.keys().chain(other.losses.keys()).copied().collect();
+        let mut found = Difference { steps: steps.len(), ..Difference::default() };
+        let (mut sum, mut count) = (0.0, 0_u32);
+        for step in steps {
+            let of = |run: &Self| run.losses.get(&step).copied().unwrap_or(none);
+            let (a, b) = (of(self), of(other));
+            let is_same = |(a, b): (&f64, &f64)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
+            if !a.iter().zip(&b).all(is_same) {
+                found.different += 1;
+                found.at.get_or_insert(step);
+            }
+            for (a, b) in a.iter().zip(&b).filter(|_| step >= first) {
+                let difference = (a - b).abs();
+                if difference.is_finite() {
+                    (sum, count) = (sum + difference * difference, count + 1);
+                    found.largest = found.largest.max(difference);
+                } else if a.is_finite() != b.is_finite() {
+                    found.unpaired += 1;
+                }
+            }
+        }
+        found.mean = (sum / f64::from(count.max(1))).sqrt();
+        (found.different > 0).then_some(found)
     }
 
     /// The other metrics that differ in any bit from those of another run.
     pub(crate) fn differing_metrics<'a>(&'a self, other: &'a Self) -> BTreeSet<&'a str> {
-        let empty = Series::new();
-        let of = |run: &'a Self, name: &str| run.others.get(name).cloned().unwrap_or_else(|| empty.clone());
-        let names = self.others.keys().chain(other.others.keys()).map(String::as_str);
-        names.filter(|name| difference(&of(self, name), &of(other, name), 0).is_some()).collect()
+        let names = self.others.keys().chain(other.others.keys());
+        names.filter(|name| self.others.get(*name) != other.others.get(*name)).map(String::as_str).collect()
     }
-}
-
-fn difference(one: &Series, other: &Series, first: u64) -> Option<Difference> {
-    let none = [f64::NAN; 2];
-    let steps: BTreeSet<u64> = one.keys().chain(other.keys()).copied().collect();
-    let mut found = Difference { steps: steps.len(), ..Difference::default() };
-    let (mut sum, mut count) = (0.0, 0_u32);
-    for step in steps {
-        let (a, b) = (one.get(&step).unwrap_or(&none), other.get(&step).unwrap_or(&none));
-        let is_same = |(a, b): (&f64, &f64)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
-        if !a.iter().zip(b).all(is_same) {
-            found.different += 1;
-            found.at.get_or_insert(step);
-        }
-        for (a, b) in a.iter().zip(b).filter(|_| step >= first) {
-            let difference = (a - b).abs();
-            if difference.is_finite() {
-                (sum, count) = (sum + difference * difference, count + 1);
-                found.largest = found.largest.max(difference);
-            } else if a.is_finite() != b.is_finite() {
-                found.unpaired += 1;
-            }
-        }
-    }
-    found.mean = (sum / f64::from(count.max(1))).sqrt();
-    (found.different > 0).then_some(found)
 }
 
 /// How the losses of two runs differ.

@@ -164,7 +164,7 @@ impl SharingCheck {
         let Some(rows) = store.losses_of_ended(&self.trial.id).await? else { return Ok(None) };
         let mut all = Losses::of_rows(rows);
         for (name, step, value) in store.measured(&self.trial.id).await? {
-            all.measured(&name, step, value);
+            all.measured(&name, step.unsigned_abs(), value);
         }
         Ok(Some(all))
     }

@@ -142,10 +142,8 @@ impl Reader {
     /// # Errors
     /// The database can't be read.
     pub async fn measured(&mut self, trial_id: &str) -> Result<Vec<(String, i64, f64)>, StoreError> {
-        let sql = "SELECT name, step, value FROM metric_values WHERE trial_id = $1 ORDER BY step, name";
-        let found = on!(self.conn(), c => sqlx::query_as(sql).bind(trial_id).fetch_all(c).await);
-        let rows: Vec<(String, i64, Option<f64>)> = found.map_err(|error| self.at(error))?;
-        Ok(rows.into_iter().map(|(name, step, value)| (name, step, value.unwrap_or(f64::NAN))).collect())
+        let found = values::measured(self.conn(), trial_id).await;
+        found.map_err(|error| self.at(error))
     }
 
     /// Every validation loss of a sweep's runs that is not NaN: trial, step, loss, in order.

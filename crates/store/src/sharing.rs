@@ -3,6 +3,7 @@
 use crate::backend::{from_row, on};
 use crate::error::StoreError;
 use crate::store::{Store, Writer};
+use crate::values;
 
 /// The losses of a step, `None` where there is none.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,17 +29,8 @@ impl Store {
     ///
     /// # Errors
     /// The database can't be read.
-    pub async fn measured(&mut self, trial_id: &str) -> Result<Vec<(String, u64, f64)>, StoreError> {
-        let sql = "SELECT name, step, value FROM metric_values WHERE trial_id = $1 ORDER BY step, name";
-        let found: Vec<(String, i64, Option<f64>)> = self
-            .read(async |Writer { backend, .. }| {
-                Ok(on!(backend.conn(), c => sqlx::query_as(sql).bind(trial_id).fetch_all(c).await)?)
-            })
-            .await?;
-        let row = |(name, step, value): (String, i64, Option<f64>)| {
-            (name, i64::unsigned_abs(step), value.unwrap_or(f64::NAN))
-        };
-        Ok(found.into_iter().map(row).collect())
+    pub async fn measured(&mut self, trial_id: &str) -> Result<Vec<(String, i64, f64)>, StoreError> {
+        self.read(async |Writer { backend, .. }| Ok(values::measured(backend.conn(), trial_id).await?)).await
     }
 
     /// The losses of a trial in the order of its steps. `None` if it has not ended.

@@ -1,4 +1,4 @@
-//! Values of metrics that are made of several steps of a run. Each function reads the runs of one sweep, on any connection.
+//! Values of metrics, on any connection: those of one trial, and those that are made of several steps of a run, for the runs of one sweep.
 
 use std::collections::HashMap;
 
@@ -6,6 +6,14 @@ use spec::metric::{Direction, Target, VALID_LOSS};
 use sqlx::AssertSqlSafe;
 
 use crate::backend::{Conn, on};
+
+/// The metrics of a trial other than losses: name, step and value (NaN if the program reported NaN), by step and name.
+pub(crate) async fn measured(conn: Conn<'_>, trial_id: &str) -> Result<Vec<(String, i64, f64)>, sqlx::Error> {
+    let sql = "SELECT name, step, value FROM metric_values WHERE trial_id = $1 ORDER BY step, name";
+    let rows: Vec<(String, i64, Option<f64>)> =
+        on!(conn, c => sqlx::query_as(sql).bind(trial_id).fetch_all(c).await)?;
+    Ok(rows.into_iter().map(|(name, step, value)| (name, step, value.unwrap_or(f64::NAN))).collect())
+}
 
 /// A value that is read for each run of a sweep.
 #[derive(Debug, Clone, PartialEq)]

@@ -130,10 +130,13 @@ fn differing_metrics(stored: &[(String, i64, f64)], now: &[MetricValue]) -> Vec<
     for MetricValue { name, step, value, .. } in now {
         values.entry(name).or_default().entry(*step).or_default()[1] = Some(*value);
     }
-    let bits = |value: Option<f64>| value.filter(|x| !x.is_nan()).map(f64::to_bits);
     let text = |value: Option<f64>| value.map_or("none".to_owned(), |value| value.to_string());
     let line = |(name, steps): (&str, BTreeMap<u64, [Option<f64>; 2]>)| {
-        let different = || steps.iter().filter(|(_, [stored, now])| bits(*stored) != bits(*now));
+        let different = || {
+            steps
+                .iter()
+                .filter(|(_, [stored, now])| !is_same(stored.unwrap_or(f64::NAN), now.unwrap_or(f64::NAN)))
+        };
         let (step, [stored, now]) = different().next()?;
         Some(format!(
             "`{name}` at {} of {} steps, first at step {step}: {} instead of {}",
@@ -306,9 +309,13 @@ impl Comparison<'_> {
     }
 }
 
+/// Whether the bits are equal. All NaNs are, and stand for no value too.
+fn is_same(a: f64, b: f64) -> bool {
+    a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan())
+}
+
 /// Compares the bits of the lr (as f32, like updates use it) and of the losses. All NaNs are equal.
 fn first_difference(stored: &MetricRow, now: &StepRow, valid_loss: Option<f64>) -> Option<String> {
-    let same = |a: f64, b: f64| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
     let step = now.step;
     if (stored.lr as f32).to_bits() != (now.lr as f32).to_bits() {
         return Some(format!(
@@ -321,7 +328,7 @@ fn first_difference(stored: &MetricRow, now: &StepRow, valid_loss: Option<f64>) 
         ("train_loss", stored.train_loss, now.train_loss),
         ("valid_loss", stored.valid_loss.unwrap_or(nan), valid_loss.unwrap_or(nan)),
     ];
-    let different = losses.into_iter().find(|(_, stored, now)| !same(*stored, *now));
+    let different = losses.into_iter().find(|(_, stored, now)| !is_same(*stored, *now));
     different.map(|(name, stored, now)| {
         format!("step {step} is the first that differs: {name} {now} instead of {stored}")
     })
